@@ -1,1 +1,9 @@
-export * from './core/index.ts';
+export {
+  defineInfrastructure,
+  type Infrastructure,
+  type InfrastructureContext,
+  type RunningControls,
+  type RunningInfrastructure,
+  type StartOptions,
+  type StopOptions,
+} from './core/index.ts';

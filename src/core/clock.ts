@@ -1,0 +1,84 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** Time, as components see it, so that tests can hold it still and move it. */
+export interface Clock {
+  /** Milliseconds since the Unix epoch. */
+  now(): number;
+  /** Resolves after this many milliseconds; rejects with the signal's reason when aborted. Does not keep the process alive by itself. */
+  sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
+}
+
+/** The machine's time. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  async sleep(milliseconds, signal) {
+    signal?.throwIfAborted();
+    try {
+      await delay(milliseconds, undefined, { ref: false, ...(signal ? { signal } : {}) });
+    } catch (error) {
+      // Node wraps the reason in an AbortError of its own.
+      signal?.throwIfAborted();
+      throw error;
+    }
+  },
+};
+
+/** A {@link Clock} that only moves when told to. */
+export interface FakeClock extends Clock {
+  /** Moves time forward, wakes the sleepers that are due in their order, and lets what they start run before it goes on. */
+  advance(milliseconds: number): Promise<void>;
+  /** How many are asleep. */
+  readonly sleepers: number;
+}
+
+interface Sleeper {
+  readonly wakeAt: number;
+  readonly wake: () => void;
+}
+
+/** Makes a {@link FakeClock}. `startAt` is in milliseconds since the Unix epoch; default 2026-01-01T00:00:00Z. */
+export function fakeClock(startAt: number = Date.UTC(2026, 0, 1)): FakeClock {
+  let now = startAt;
+  let sleepers: Sleeper[] = [];
+  // setImmediate runs after all microtasks and pending I/O callbacks: what was woken has gone as far as it can.
+  const settle = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+
+  return {
+    now: () => now,
+    get sleepers() {
+      return sleepers.length;
+    },
+    sleep(milliseconds, signal) {
+      return new Promise((resolve, reject) => {
+        signal?.throwIfAborted();
+        const onAbort = (): void => {
+          sleepers = sleepers.filter((other) => other !== sleeper);
+          reject(signal?.reason as Error);
+        };
+        const sleeper: Sleeper = {
+          wakeAt: now + milliseconds,
+          wake: () => {
+            signal?.removeEventListener('abort', onAbort);
+            resolve();
+          },
+        };
+        signal?.addEventListener('abort', onAbort, { once: true });
+        sleepers.push(sleeper);
+      });
+    },
+    async advance(milliseconds) {
+      const end = now + milliseconds;
+      await settle();
+      for (;;) {
+        const due = sleepers.filter(({ wakeAt }) => wakeAt <= end).toSorted((a, b) => a.wakeAt - b.wakeAt)[0];
+        if (due === undefined) break;
+        now = Math.max(now, due.wakeAt);
+        sleepers = sleepers.filter((sleeper) => sleeper !== due);
+        due.wake();
+        await settle();
+      }
+      now = end;
+      await settle();
+    },
+  };
+}

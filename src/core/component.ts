@@ -1,0 +1,221 @@
+import type { Capabilities } from './capabilities.ts';
+import { currentContext } from './context.ts';
+import { type Classify, InfrastructureError, wrapError } from './errors.ts';
+import type { ComponentHealth } from './health.ts';
+import type { Managed } from './infrastructure.ts';
+import { operation, type OperationAttributes } from './operation.ts';
+import { noPolicy, type Policy, PolicyExecutor } from './policies.ts';
+
+/**
+ * What the driver of every room has beside the room's own methods. A driver is small and dumb: it validates nothing, emits
+ * nothing, retries nothing, and throws its engine's raw errors.
+ */
+export interface Driver {
+  /** The adapter's name, such as `disk`. */
+  readonly adapter: string;
+  /** What it can do, as a literal object. */
+  readonly capabilities: Capabilities;
+  /** The way out to the engine's own client. */
+  readonly native: unknown;
+  /** Maps a raw error. MUST NOT throw; gives `undefined` for an error it does not know. */
+  readonly classify: Classify;
+  /** Connects, or makes what must be there. Called once before the first other call. A factory does no I/O: this does. */
+  start?(signal?: AbortSignal): Promise<void>;
+  /** Takes on no new work and resolves when what is under way is done, or the signal is aborted. */
+  drain?(signal?: AbortSignal): Promise<void>;
+  /** Resolves when the engine answers, throws when not. MUST be cheap. */
+  checkHealth?(signal?: AbortSignal): Promise<void>;
+  /** Releases what the driver itself created, and never what was handed to it. Called once, also after a failed start. */
+  close(): Promise<void>;
+}
+
+/** What every call of a portable class takes. */
+export interface CallOptions {
+  /** Cancels the call. Default: the signal of the current context, if it has one. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What a portable class says of one of its calls to {@link Component.run}. */
+export interface RunOptions extends CallOptions {
+  /** Whether doing it twice is the same as doing it once, so that it may be retried. Default: no. */
+  readonly repeatable?: boolean;
+}
+
+/** What the constructor of every portable class takes beside its driver. */
+export interface ComponentOptions {
+  /** Default {@link noPolicy}. */
+  readonly policy?: Policy | undefined;
+}
+
+type State = 'new' | 'started' | 'closed';
+
+/**
+ * The base of every portable class: starts its driver on first use, and runs each call as one operation under the policy,
+ * with errors wrapped once.
+ */
+export abstract class Component<AnyDriver extends Driver = Driver> implements Managed {
+  /** The room's name, such as `storage`. */
+  readonly component: string;
+  protected readonly driver: AnyDriver;
+  readonly #executor: PolicyExecutor | undefined;
+  #state: State = 'new';
+  #starting: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(component: string, driver: AnyDriver, options: ComponentOptions = {}) {
+    this.component = component;
+    this.driver = driver;
+    this.policy = options.policy ?? noPolicy;
+    this.#executor = this.policy === noPolicy ? undefined : new PolicyExecutor(this.policy);
+  }
+
+  /** The policy in force. */
+  readonly policy: Policy;
+
+  /** The adapter's name, such as `disk`. */
+  get adapter(): string {
+    return this.driver.adapter;
+  }
+
+  /** What the adapter can do. */
+  get capabilities(): AnyDriver['capabilities'] {
+    return this.driver.capabilities;
+  }
+
+  /** The engine's own client, for what the port does not cover. */
+  get native(): AnyDriver['native'] {
+    return this.driver.native;
+  }
+
+  /** Connects now rather than at the first call, so that a mistake shows at once. Safe to call again. */
+  async start({ signal }: CallOptions = {}): Promise<void> {
+    if (this.#state === 'closed') throw this.#closedError('start');
+    this.#starting ??= this.#start(signal);
+    await this.#starting;
+  }
+
+  /** Takes on no new work and waits for what is under way, where the adapter has such work. */
+  async drain({ signal }: CallOptions = {}): Promise<void> {
+    if (this.#state === 'started') await this.driver.drain?.(signal);
+  }
+
+  /** Asks the engine whether it answers. Never rejects. */
+  async checkHealth({ signal }: CallOptions = {}): Promise<ComponentHealth> {
+    try {
+      if (this.#state === 'closed') throw this.#closedError('checkHealth');
+      if (this.#state === 'new') await this.start({ signal });
+      await this.driver.checkHealth?.(signal);
+      return { status: 'ok' };
+    } catch (error) {
+      return { status: 'down', message: this.wrap(error, 'checkHealth').message };
+    }
+  }
+
+  /** Releases everything. Later calls fail with `failed-precondition`. Safe to call again. */
+  async close(): Promise<void> {
+    this.#closing ??= this.#close();
+    await this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** Runs one portable method. `attributes` must be a fresh object; its event gets `adapter` added. */
+  protected run<Result>(
+    name: string,
+    attributes: OperationAttributes,
+    options: RunOptions,
+    fn: (signal: AbortSignal | undefined) => Promise<Result>,
+  ): Promise<Result> {
+    attributes['adapter'] = this.driver.adapter;
+    return operation(this.component, name, attributes, () => this.#guarded(name, options, fn));
+  }
+
+  /** Wraps an error that arises outside of {@link Component.run}, such as in a stream that goes on after its call. */
+  protected wrap(error: unknown, name: string, signal?: AbortSignal): InfrastructureError {
+    const origin = { component: this.component, adapter: this.driver.adapter, operation: name };
+    // Whatever a driver makes of an abort, the caller's reason says whether it was a deadline or a cancellation.
+    if (signal?.aborted && !InfrastructureError.is(error)) return wrapError(abortReason(signal), origin);
+    return wrapError(error, origin, this.driver.classify);
+  }
+
+  async #guarded<Result>(
+    name: string,
+    options: RunOptions,
+    fn: (signal: AbortSignal | undefined) => Promise<Result>,
+  ): Promise<Result> {
+    const signal = options.signal ?? currentContext().signal;
+    try {
+      if (signal?.aborted) throw this.#abortedBefore(name, signal);
+      if (this.#state !== 'started') await this.#enter(name);
+      if (this.#executor === undefined) return await fn(signal);
+    } catch (error) {
+      throw this.wrap(error, name, signal);
+    }
+    return await this.#executor.execute(
+      {
+        origin: { component: this.component, adapter: this.driver.adapter, operation: name },
+        signal,
+        repeatable: options.repeatable,
+        wrap: (error) => this.wrap(error, name, signal),
+      },
+      fn,
+    );
+  }
+
+  async #enter(name: string): Promise<void> {
+    if (this.#state === 'closed') throw this.#closedError(name);
+    await this.start();
+  }
+
+  async #start(signal: AbortSignal | undefined): Promise<void> {
+    try {
+      await this.driver.start?.(signal);
+      if (this.#state === 'new') this.#state = 'started';
+    } catch (error) {
+      this.#starting = undefined;
+      throw this.wrap(error, 'start', signal);
+    }
+  }
+
+  async #close(): Promise<void> {
+    this.#state = 'closed';
+    await this.#starting?.catch(() => undefined);
+    try {
+      await this.driver.close();
+    } catch (error) {
+      throw this.wrap(error, 'close');
+    }
+  }
+
+  #abortedBefore(name: string, signal: AbortSignal): InfrastructureError {
+    const { code, message } = wrapError(abortReason(signal), { component: this.component });
+    return new InfrastructureError({
+      code,
+      component: this.component,
+      adapter: this.driver.adapter,
+      operation: name,
+      outcome: 'not-applied',
+      message,
+      cause: signal.reason,
+    });
+  }
+
+  #closedError(name: string): InfrastructureError {
+    return new InfrastructureError({
+      code: 'failed-precondition',
+      component: this.component,
+      adapter: this.driver.adapter,
+      operation: name,
+      message: `this ${this.component} is closed: use it before its owner closes it`,
+    });
+  }
+}
+
+// Any reason but a timeout is a cancellation, whatever the caller gave to `abort()`.
+function abortReason(signal: AbortSignal): Error {
+  const reason: unknown = signal.reason;
+  if (reason instanceof Error && (reason.name === 'TimeoutError' || reason.name === 'AbortError')) return reason;
+  return new DOMException('aborted', { name: 'AbortError', cause: reason });
+}
