@@ -159,6 +159,7 @@ Object.defineProperty(InfrastructureError.prototype, inspect.custom, {
 function describeCause(cause: unknown): unknown {
   if (cause === undefined) return undefined;
   if (InfrastructureError.is(cause)) return cause.toJSON();
+  // oxlint-disable-next-line typescript/no-base-to-string -- an unknown object is not looked into: it may hold secrets
   if (!(cause instanceof Error)) return { message: scrubCredentials(String(cause)) };
   const code: unknown = (cause as { code?: unknown }).code;
   return {
