@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
-import { SERVICE_USES_VARIABLE } from './services.ts';
+import { SERVICE_USES_VARIABLE, type Service } from './services.ts';
 
 let folder: string;
 
@@ -21,7 +21,7 @@ afterEach(() => {
 });
 
 /** A fresh copy of the module: it remembers what it found. */
-async function findChromium(): Promise<import('./services.ts').Service> {
+async function findChromium(): Promise<Service> {
   const { service } = await import('./services.ts');
   return service('chromium');
 }

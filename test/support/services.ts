@@ -114,7 +114,9 @@ function record(use: ServiceUse): void {
 }
 
 function onPath(commands: readonly string[]): string[] {
-  const folders = (process.env['PATH'] ?? '').split(path.delimiter).filter(path.isAbsolute);
+  const folders = (process.env['PATH'] ?? '')
+    .split(path.delimiter)
+    .filter((folder) => path.isAbsolute(folder));
   return commands.flatMap((command) => folders.map((folder) => path.join(folder, command)));
 }
 
