@@ -88,8 +88,9 @@ function install(reason) {
   const npm = process.env.npm_execpath?.endsWith('.js')
     ? { command: process.execPath, prefix: [process.env.npm_execpath], shell: false }
     : { command: 'npm', prefix: [], shell: windows };
-  // NODE_ENV=production or a user's `omit` setting must not leave out the tools that run the project.
-  const flags = ['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund'];
+  // NODE_ENV=production or a user's `omit` setting must not leave out the tools that run the project, nor may
+  // `npm test --silent` hide why the installation failed.
+  const flags = ['ci', '--include=dev', '--include=optional', '--loglevel=error'];
   const result = spawnSync(npm.command, [...npm.prefix, ...flags], {
     cwd: root,
     shell: npm.shell,
