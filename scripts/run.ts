@@ -14,11 +14,19 @@ export interface CommandResult {
   readonly output: string;
 }
 
+/** Where and with what a command runs. Default: in the root, with this process's environment, until it ends. */
+export interface RunOptions {
+  readonly cwd?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  /** Ends the command. */
+  readonly signal?: AbortSignal;
+}
+
 /** Runs a command, found on the PATH (tools of the project are first on it), and collects what it prints. */
 export function run(
   command: string,
   args: readonly string[],
-  options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {},
+  options: RunOptions = {},
 ): Promise<CommandResult> {
   const bin = path.join(root, 'node_modules', '.bin');
   const env = options.env ?? process.env;
@@ -27,6 +35,8 @@ export function run(
       cwd: options.cwd ?? root,
       env: { ...env, PATH: [bin, env['PATH']].join(path.delimiter) },
       stdio: ['ignore', 'pipe', 'pipe'],
+      signal: options.signal,
+      killSignal: 'SIGKILL',
     });
     let stdout = '';
     let output = '';
