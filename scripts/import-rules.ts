@@ -19,6 +19,7 @@ const VENDORS: Readonly<Record<string, string>> = {
   nodemailer: '^src/mail/',
   pino: '^src/logging/',
   'pino-pretty': '^src/logging/',
+  'postal-mime': '^src/mail/',
 };
 
 /** Vendors that an application installs only when it uses their adapter. */

@@ -66,6 +66,7 @@ describe.skipIf(blocks.length === 0)('documents › code', () => {
 
   test.for(blocks.map((block, index) => ({ ...block, index })))(
     '$file:$line',
+    { timeout: 60_000 },
     async ({ index, runs }, { signal }) => {
       expect(diagnostics.get(fileName(index)) ?? []).toEqual([]);
       if (!runs) return;
@@ -79,7 +80,6 @@ describe.skipIf(blocks.length === 0)('documents › code', () => {
       );
       expect(code, output).toBe(0);
     },
-    60_000,
   );
 });
 

@@ -65,11 +65,13 @@ const VIOLATIONS: readonly { rule: string; file: string; code: string }[] = [
     file: 'src/cache/bad.ts',
     code: `export const bad = async () => import('${peer}');`,
   })),
-  ...['@standard-schema/spec', 'cockatiel', 'kysely', 'nodemailer', 'pino'].map((vendor) => ({
-    rule: `vendor-stays-home-${vendor}`,
-    file: 'src/cache/bad.ts',
-    code: `import bad from '${vendor}'; export { bad };`,
-  })),
+  ...['@standard-schema/spec', 'cockatiel', 'kysely', 'nodemailer', 'pino', 'postal-mime'].map(
+    (vendor) => ({
+      rule: `vendor-stays-home-${vendor}`,
+      file: 'src/cache/bad.ts',
+      code: `import bad from '${vendor}'; export { bad };`,
+    }),
+  ),
   {
     rule: 'vendor-is-listed',
     file: 'src/cache/bad.ts',
@@ -117,6 +119,7 @@ const PACKAGES = [
   'nodemailer',
   'pino',
   'pino-pretty',
+  'postal-mime',
   'underpin',
   'vitest',
 ];
