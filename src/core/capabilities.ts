@@ -13,7 +13,7 @@ export function requireCapability<Name extends string>(
   throw new InfrastructureError({
     code: 'unimplemented',
     ...origin,
-    message: `the ${origin.adapter ?? ''} adapter of ${origin.component} has no ${capability}: choose an adapter that declares it`,
+    message: `${origin.adapter === undefined ? '' : `the ${origin.adapter} adapter of `}${origin.component} has no ${capability}: choose an adapter that declares it`,
     details: { capability },
   });
 }

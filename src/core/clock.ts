@@ -1,4 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
+
+import { InfrastructureError } from './errors.ts';
 
 /** Time, as components see it, so that tests can hold it still and move it. */
 export interface Clock {
@@ -8,13 +10,22 @@ export interface Clock {
   sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
 }
 
+/** The longest time that a timer of the platform can wait, in milliseconds: a longer one would fire at once. */
+export const longestTimer: number = 2 ** 31 - 1;
+
 /** The machine's time. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   async sleep(milliseconds, signal) {
     signal?.throwIfAborted();
     try {
-      await delay(milliseconds, undefined, { ref: false, ...(signal ? { signal } : {}) });
+      for (let left = milliseconds; ; left -= longestTimer) {
+        await delay(Math.min(left, longestTimer), undefined, {
+          ref: false,
+          ...(signal ? { signal } : {}),
+        });
+        if (left <= longestTimer) return;
+      }
     } catch (error) {
       // Node wraps the reason in an AbortError of its own.
       signal?.throwIfAborted();
@@ -25,7 +36,10 @@ export const systemClock: Clock = {
 
 /** A {@link Clock} that only moves when told to. */
 export interface FakeClock extends Clock {
-  /** Moves time forward, wakes the sleepers that are due in their order, and lets what they start run before it goes on. */
+  /**
+   * Moves time forward, wakes the sleepers that are due in their order, and lets what they start run before it goes on.
+   * Throws `invalid-argument` for a negative time.
+   */
   advance(milliseconds: number): Promise<void>;
   /** How many are asleep. */
   readonly sleepers: number;
@@ -40,8 +54,6 @@ interface Sleeper {
 export function fakeClock(startAt: number = Date.UTC(2026, 0, 1)): FakeClock {
   let now = startAt;
   let sleepers: Sleeper[] = [];
-  // setImmediate runs after all microtasks and pending I/O callbacks: what was woken has gone as far as it can.
-  const settle = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
   return {
     now: () => now,
@@ -67,18 +79,28 @@ export function fakeClock(startAt: number = Date.UTC(2026, 0, 1)): FakeClock {
       });
     },
     async advance(milliseconds) {
+      if (!(milliseconds >= 0)) {
+        throw new InfrastructureError({
+          code: 'invalid-argument',
+          component: 'core',
+          message: 'time goes forward only',
+        });
+      }
       const end = now + milliseconds;
-      await settle();
+      // The next turn comes after all microtasks and pending I/O callbacks: what was woken has gone as far as it can.
+      await nextTurn();
       for (;;) {
-        const due = sleepers.filter(({ wakeAt }) => wakeAt <= end).toSorted((a, b) => a.wakeAt - b.wakeAt)[0];
+        const due = sleepers
+          .filter(({ wakeAt }) => wakeAt <= end)
+          .toSorted((a, b) => a.wakeAt - b.wakeAt)[0];
         if (due === undefined) break;
         now = Math.max(now, due.wakeAt);
         sleepers = sleepers.filter((sleeper) => sleeper !== due);
         due.wake();
-        await settle();
+        await nextTurn();
       }
-      now = end;
-      await settle();
+      now = Math.max(now, end);
+      await nextTurn();
     },
   };
 }

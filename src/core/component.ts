@@ -1,10 +1,16 @@
 import type { Capabilities } from './capabilities.ts';
 import { currentContext } from './context.ts';
-import { type Classify, InfrastructureError, wrapError } from './errors.ts';
+import {
+  abortReason,
+  type Classify,
+  InfrastructureError,
+  withOutcome,
+  wrapError,
+} from './errors.ts';
 import type { ComponentHealth } from './health.ts';
 import type { Managed } from './infrastructure.ts';
 import { operation, type OperationAttributes } from './operation.ts';
-import { noPolicy, type Policy, PolicyExecutor } from './policies.ts';
+import { abortable, noPolicy, type Policy, PolicyExecutor } from './policies.ts';
 
 /**
  * What the driver of every room has beside the room's own methods. A driver is small and dumb: it validates nothing, emits
@@ -19,7 +25,10 @@ export interface Driver {
   readonly native: unknown;
   /** Maps a raw error. MUST NOT throw; gives `undefined` for an error it does not know. */
   readonly classify: Classify;
-  /** Connects, or makes what must be there. Called once before the first other call. A factory does no I/O: this does. */
+  /**
+   * Connects, or makes what must be there. Called before the first other call, and again after it failed. A factory does no
+   * I/O: this does.
+   */
   start?(signal?: AbortSignal): Promise<void>;
   /** Takes on no new work and resolves when what is under way is done, or the signal is aborted. */
   drain?(signal?: AbortSignal): Promise<void>;
@@ -89,25 +98,31 @@ export abstract class Component<AnyDriver extends Driver = Driver> implements Ma
 
   /** Connects now rather than at the first call, so that a mistake shows at once. Safe to call again. */
   async start({ signal }: CallOptions = {}): Promise<void> {
-    if (this.#state === 'closed') throw this.#closedError('start');
+    this.#refuseIfClosed('start');
     this.#starting ??= this.#start(signal);
     await this.#starting;
   }
 
   /** Takes on no new work and waits for what is under way, where the adapter has such work. */
   async drain({ signal }: CallOptions = {}): Promise<void> {
-    if (this.#state === 'started') await this.driver.drain?.(signal);
+    if (this.#state !== 'started') return;
+    try {
+      await this.driver.drain?.(signal);
+    } catch (error) {
+      throw this.wrap(error, 'drain', signal);
+    }
   }
 
   /** Asks the engine whether it answers. Never rejects. */
   async checkHealth({ signal }: CallOptions = {}): Promise<ComponentHealth> {
     try {
-      if (this.#state === 'closed') throw this.#closedError('checkHealth');
-      if (this.#state === 'new') await this.start({ signal });
+      this.#refuseIfClosed('checkHealth');
+      // The start goes on for whoever else waits for it, also when this check is overdue.
+      if (this.#state === 'new') await (signal ? abortable(this.start(), signal) : this.start());
       await this.driver.checkHealth?.(signal);
       return { status: 'ok' };
     } catch (error) {
-      return { status: 'down', message: this.wrap(error, 'checkHealth').message };
+      return { status: 'down', message: this.wrap(error, 'checkHealth', signal).message };
     }
   }
 
@@ -136,7 +151,9 @@ export abstract class Component<AnyDriver extends Driver = Driver> implements Ma
   protected wrap(error: unknown, name: string, signal?: AbortSignal): InfrastructureError {
     const origin = { component: this.component, adapter: this.driver.adapter, operation: name };
     // Whatever a driver makes of an abort, the caller's reason says whether it was a deadline or a cancellation.
-    if (signal?.aborted && !InfrastructureError.is(error)) return wrapError(abortReason(signal), origin);
+    if (signal?.aborted && (error === signal.reason || !InfrastructureError.is(error))) {
+      return wrapError(abortReason(signal), origin);
+    }
     return wrapError(error, origin, this.driver.classify);
   }
 
@@ -147,7 +164,7 @@ export abstract class Component<AnyDriver extends Driver = Driver> implements Ma
   ): Promise<Result> {
     const signal = options.signal ?? currentContext().signal;
     try {
-      if (signal?.aborted) throw this.#abortedBefore(name, signal);
+      if (signal?.aborted) throw withOutcome(this.wrap(signal.reason, name, signal), 'not-applied');
       if (this.#state !== 'started') await this.#enter(name);
       if (this.#executor === undefined) return await fn(signal);
     } catch (error) {
@@ -165,8 +182,14 @@ export abstract class Component<AnyDriver extends Driver = Driver> implements Ma
   }
 
   async #enter(name: string): Promise<void> {
-    if (this.#state === 'closed') throw this.#closedError(name);
+    this.#refuseIfClosed(name);
     await this.start();
+    this.#refuseIfClosed(name);
+  }
+
+  // Reads the state anew: it may have been closed while the caller waited.
+  #refuseIfClosed(name: string): void {
+    if (this.#state === 'closed') throw this.#closedError(name);
   }
 
   async #start(signal: AbortSignal | undefined): Promise<void> {
@@ -189,19 +212,6 @@ export abstract class Component<AnyDriver extends Driver = Driver> implements Ma
     }
   }
 
-  #abortedBefore(name: string, signal: AbortSignal): InfrastructureError {
-    const { code, message } = wrapError(abortReason(signal), { component: this.component });
-    return new InfrastructureError({
-      code,
-      component: this.component,
-      adapter: this.driver.adapter,
-      operation: name,
-      outcome: 'not-applied',
-      message,
-      cause: signal.reason,
-    });
-  }
-
   #closedError(name: string): InfrastructureError {
     return new InfrastructureError({
       code: 'failed-precondition',
@@ -211,11 +221,4 @@ export abstract class Component<AnyDriver extends Driver = Driver> implements Ma
       message: `this ${this.component} is closed: use it before its owner closes it`,
     });
   }
-}
-
-// Any reason but a timeout is a cancellation, whatever the caller gave to `abort()`.
-function abortReason(signal: AbortSignal): Error {
-  const reason: unknown = signal.reason;
-  if (reason instanceof Error && (reason.name === 'TimeoutError' || reason.name === 'AbortError')) return reason;
-  return new DOMException('aborted', { name: 'AbortError', cause: reason });
 }

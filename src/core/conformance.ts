@@ -57,9 +57,12 @@ export async function runConformanceCase<Subject, Capability extends string>(
     const subject = await target.create();
     try {
       await run(subject);
-    } finally {
-      await target.dispose(subject);
+    } catch (error) {
+      // What broke the rule matters more than what its remains do to the clean-up.
+      await target.dispose(subject).catch(() => undefined);
+      throw error;
     }
+    await target.dispose(subject);
     return { id, status: missing.length === 0 ? 'passed' : 'unsupported' };
   } catch (error) {
     return { id, status: 'failed', error };
@@ -85,7 +88,9 @@ export function registerConformance<Subject, Capability extends string>(
 ): void {
   runner.describe(`${suite.port} conformance: ${target.adapter}`, () => {
     for (const conformanceCase of suite.cases) {
-      const missing = (conformanceCase.requires ?? []).filter((capability) => !target.capabilities[capability]);
+      const missing = (conformanceCase.requires ?? []).filter(
+        (capability) => !target.capabilities[capability],
+      );
       const suffix = missing.length === 0 ? '' : ` (refused: no ${missing.join(', ')})`;
       runner.it(`${conformanceCase.id}${suffix}`, async () => {
         const result = await runConformanceCase(conformanceCase, target);

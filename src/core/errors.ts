@@ -1,4 +1,4 @@
-import { inspect, type InspectOptions } from 'node:util';
+import { inspect, type InspectOptions, types } from 'node:util';
 
 import { scrubCredentials } from './redacted.ts';
 
@@ -32,7 +32,7 @@ export type Outcome = 'not-applied' | 'unknown' | 'applied';
 /** What a driver's `classify` says of a raw error. What it leaves out is derived from the code. */
 export interface Classification {
   readonly code: ErrorCode;
-  /** Says what to do, without secrets or bodies. Default: the raw error's message with credentials in URLs removed. */
+  /** Says what to do, without secrets or bodies. Default: the raw error's message. Credentials in URLs are removed from either. */
   readonly message?: string;
   /** Default: {@link defaultOutcome} of the code. */
   readonly outcome?: Outcome;
@@ -95,7 +95,7 @@ export function defaultOutcome(code: ErrorCode): Outcome {
  * URLs removed. Test for it with {@link InfrastructureError.is}, which also knows errors of another copy of the package.
  */
 export class InfrastructureError extends Error {
-  override readonly name: string = 'InfrastructureError';
+  declare readonly name: string;
   readonly code: ErrorCode;
   readonly component: string;
   readonly adapter: string | undefined;
@@ -106,7 +106,7 @@ export class InfrastructureError extends Error {
   readonly details: Readonly<Record<string, unknown>>;
 
   constructor(options: InfrastructureErrorOptions) {
-    super(options.message, options.cause === undefined ? undefined : { cause: options.cause });
+    super(scrubCredentials(options.message));
     this.code = options.code;
     this.component = options.component;
     this.adapter = options.adapter;
@@ -116,6 +116,11 @@ export class InfrastructureError extends Error {
     this.retryAfterMs = options.retryAfterMs;
     this.details = options.details ?? {};
     Object.defineProperty(this, brand, { value: true });
+    const { cause } = options;
+    if (cause !== undefined) {
+      // An accessor, since Node shows an uncaught error by its plain properties, and an engine's error may hold whole requests.
+      Object.defineProperty(this, 'cause', { get: () => cause, configurable: true });
+    }
   }
 
   /** Whether a value is an InfrastructureError, of this or of another copy of the package; with a code, whether it has that code. */
@@ -128,82 +133,170 @@ export class InfrastructureError extends Error {
     );
   }
 
-  /** The error as plain data for logs: no stack, and causes by name and message only. */
+  /** The error as plain data for logs: no stack, and causes by name, code and message only. */
   toJSON(): Record<string, unknown> {
-    return {
-      name: this.name,
-      code: this.code,
-      message: this.message,
-      component: this.component,
-      adapter: this.adapter,
-      operation: this.operation,
-      outcome: this.outcome,
-      retryable: this.retryable,
-      retryAfterMs: this.retryAfterMs,
-      details: this.details,
-      cause: describeCause(this.cause),
-    };
+    return toPlain(this, 0);
   }
 }
 
 // Not a method: isolated declarations cannot name a computed key.
 Object.defineProperty(InfrastructureError.prototype, inspect.custom, {
   value(this: InfrastructureError, depth: number, options: InspectOptions): string {
-    const head = scrubCredentials(this.stack ?? `${this.name}: ${this.message}`);
-    const { cause, ...facts } = this.toJSON();
-    const rendered = cause === undefined ? '' : `\n[cause]: ${renderCause(this.cause)}`;
-    return `${head} ${inspect(facts, { ...options, depth })}${rendered}`;
+    const { name, message, cause, ...facts } = this.toJSON();
+    const known = Object.fromEntries(
+      Object.entries(facts).filter(([, fact]) => fact !== undefined),
+    );
+    const rendered = cause === undefined ? '' : `\n[cause]: ${renderCause(this.cause, 1)}`;
+    return `${this.stack ?? `${String(name)}: ${String(message)}`} ${inspect(known, { ...options, depth })}${rendered}`;
   },
 });
+// On the prototype, so that it stands there when the stack is captured.
+Object.defineProperty(InfrastructureError.prototype, 'name', {
+  value: 'InfrastructureError',
+  writable: true,
+  configurable: true,
+});
 
-function describeCause(cause: unknown): unknown {
-  if (cause === undefined) return undefined;
-  if (InfrastructureError.is(cause)) return cause.toJSON();
-  // oxlint-disable-next-line typescript/no-base-to-string -- an unknown object is not looked into: it may hold secrets
-  if (!(cause instanceof Error)) return { message: scrubCredentials(String(cause)) };
-  const code: unknown = (cause as { code?: unknown }).code;
+/** Causes may form a ring, and deeper ones help nobody. */
+const maxCauses = 8;
+
+function isError(value: unknown): value is Error {
+  return value instanceof Error || types.isNativeError(value);
+}
+
+/** What a thrown value says for itself, whatever it is. */
+function messageOf(error: unknown): string {
+  if (typeof error === 'object' && error !== null) {
+    const { message, code, errors } = error as {
+      message?: unknown;
+      code?: unknown;
+      errors?: unknown;
+    };
+    if (typeof message === 'string' && message !== '') return message;
+    if (Array.isArray(errors) && errors.length > 0) return messageOf(errors[0]);
+    if (typeof code === 'string' && code !== '') return code;
+    return isError(error) ? error.name : 'an object that is no error was thrown';
+  }
+  return String(error);
+}
+
+function describeCause(cause: unknown, depth: number): unknown {
+  if (cause === undefined || depth > maxCauses) return undefined;
+  if (InfrastructureError.is(cause)) return toPlain(cause, depth);
+  if (!isError(cause)) return { message: scrubCredentials(messageOf(cause)) };
+  const { code, errors } = cause as { code?: unknown; errors?: unknown };
   return {
     name: cause.name,
-    message: scrubCredentials(cause.message),
+    message: scrubCredentials(messageOf(cause)),
     ...(typeof code === 'string' || typeof code === 'number' ? { code } : {}),
-    ...(cause.cause === undefined ? {} : { cause: describeCause(cause.cause) }),
+    ...(Array.isArray(errors)
+      ? { errors: errors.slice(0, maxCauses).map((each) => describeCause(each, depth + 1)) }
+      : {}),
+    ...(cause.cause === undefined ? {} : { cause: describeCause(cause.cause, depth + 1) }),
+  };
+}
+
+function toPlain(error: InfrastructureError, depth: number): Record<string, unknown> {
+  return {
+    name: error.name,
+    code: error.code,
+    message: error.message,
+    component: error.component,
+    adapter: error.adapter,
+    operation: error.operation,
+    outcome: error.outcome,
+    retryable: error.retryable,
+    retryAfterMs: error.retryAfterMs,
+    details: error.details,
+    cause: describeCause(error.cause, depth + 1),
   };
 }
 
 // Only the stack: an engine's error may carry whole requests, with their headers and bodies, as properties.
-function renderCause(cause: unknown): string {
-  if (InfrastructureError.is(cause)) return inspect(cause);
-  if (!(cause instanceof Error)) return scrubCredentials(String(cause));
-  const own = scrubCredentials(cause.stack ?? String(cause));
-  return cause.cause === undefined ? own : `${own}\n[cause]: ${renderCause(cause.cause)}`;
+function renderCause(cause: unknown, depth: number): string {
+  if (depth > maxCauses) return '…';
+  if (!isError(cause)) return scrubCredentials(messageOf(cause));
+  const own = scrubCredentials(cause.stack ?? `${cause.name}: ${cause.message}`);
+  const { errors } = cause as { errors?: unknown };
+  const several = Array.isArray(errors)
+    ? errors
+        .slice(0, maxCauses)
+        .map((each, index) => `\n[errors ${index}]: ${renderCause(each, depth + 1)}`)
+    : [];
+  return `${own}${several.join('')}${cause.cause === undefined ? '' : `\n[cause]: ${renderCause(cause.cause, depth + 1)}`}`;
 }
 
 /**
- * Wraps a raw error once: an InfrastructureError passes unchanged; an abort becomes `cancelled` or `deadline-exceeded`;
- * then `classify` decides, then the operating system's codes; whatever nobody knows is `internal` with outcome `unknown`.
+ * Wraps a raw error once: an InfrastructureError passes unchanged; `classify` decides first, then whether it is an abort
+ * (`cancelled` or `deadline-exceeded`), then the operating system's codes; whatever nobody knows is `internal` with outcome
+ * `unknown`.
  */
-export function wrapError(error: unknown, origin: ErrorOrigin, classify?: Classify): InfrastructureError {
+export function wrapError(
+  error: unknown,
+  origin: ErrorOrigin,
+  classify?: Classify,
+): InfrastructureError {
   if (InfrastructureError.is(error)) return error;
-  const classification = classify?.(error) ?? classifyAbort(error) ?? classifySystemError(error) ?? { code: 'internal' };
+  const classification: Classification = tryClassify(error, classify) ??
+    classifyAbort(error) ??
+    classifySystemError(error) ?? { code: 'internal' };
   return new InfrastructureError({
     ...classification,
     ...origin,
-    message: classification.message ?? scrubCredentials(error instanceof Error ? error.message : String(error)),
+    message: classification.message ?? messageOf(error),
     cause: error,
   });
 }
 
+/** The same error with another outcome, for whoever knows more of it than the call that threw it. */
+export function withOutcome(error: InfrastructureError, outcome: Outcome): InfrastructureError {
+  if (error.outcome === outcome) return error;
+  const { code, message, component, adapter, operation, retryable, retryAfterMs, details, cause } =
+    error;
+  return new InfrastructureError({
+    code,
+    message,
+    component,
+    outcome,
+    retryable,
+    details,
+    cause,
+    ...(adapter === undefined ? {} : { adapter }),
+    ...(operation === undefined ? {} : { operation }),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  });
+}
+
+// A driver whose classify is broken must not hide what its engine said.
+function tryClassify(error: unknown, classify: Classify | undefined): Classification | undefined {
+  try {
+    return classify?.(error);
+  } catch {
+    return undefined;
+  }
+}
+
 /** `TimeoutError` is `deadline-exceeded`, `AbortError` is `cancelled` (the names that the DOM's AbortSignal gives its reasons). */
 export const classifyAbort: Classify = (error) => {
-  if (!(error instanceof Error)) return undefined;
+  if (!isError(error)) return undefined;
   if (error.name === 'TimeoutError') {
-    return { code: 'deadline-exceeded', message: 'the deadline passed before the operation finished' };
+    return {
+      code: 'deadline-exceeded',
+      message: 'the deadline passed before the operation finished',
+    };
   }
   if (error.name === 'AbortError') {
     return { code: 'cancelled', message: 'the caller cancelled the operation' };
   }
   return undefined;
 };
+
+/** Why a signal was aborted: its timeout, or else a cancellation, whatever was given to `abort()`. */
+export function abortReason(signal: AbortSignal): Error {
+  const reason: unknown = signal.reason;
+  if (classifyAbort(reason)) return reason as Error;
+  return new DOMException('aborted', { name: 'AbortError', cause: reason });
+}
 
 const systemCodes: Readonly<Record<string, Classification>> = {
   ENOENT: { code: 'not-found' },
@@ -231,14 +324,32 @@ const systemCodes: Readonly<Record<string, Classification>> = {
 
 /** The operating system's error codes (`ENOSPC`, `ECONNREFUSED`, …), also where Node's fetch hides them in `cause`. */
 export const classifySystemError: Classify = (error) => {
-  for (let current = error, hops = 0; current instanceof Error && hops < 4; current = current.cause, hops += 1) {
+  for (
+    let current = error, hops = 0;
+    isError(current) && hops < 4;
+    current = current.cause, hops += 1
+  ) {
     const code: unknown = (current as NodeJS.ErrnoException).code;
-    if (typeof code === 'string' && Object.hasOwn(systemCodes, code)) return systemCodes[code];
+    if (typeof code !== 'string' || !Object.hasOwn(systemCodes, code)) continue;
+    const classification = systemCodes[code];
+    // The outer error says only that something failed.
+    return classification && current !== error
+      ? { ...classification, message: `${messageOf(error)}: ${messageOf(current)}` }
+      : classification;
   }
   return undefined;
 };
 
 /** An `invalid-argument` error, for a portable class that refuses what its caller gave. */
-export function invalidArgument(origin: ErrorOrigin, message: string, details?: Readonly<Record<string, unknown>>): InfrastructureError {
-  return new InfrastructureError({ code: 'invalid-argument', ...origin, message, ...(details ? { details } : {}) });
+export function invalidArgument(
+  origin: ErrorOrigin,
+  message: string,
+  details?: Readonly<Record<string, unknown>>,
+): InfrastructureError {
+  return new InfrastructureError({
+    code: 'invalid-argument',
+    ...origin,
+    message,
+    ...(details ? { details } : {}),
+  });
 }

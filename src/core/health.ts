@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from './clock.ts';
+import { wrapError } from './errors.ts';
 import { type Duration, toMilliseconds } from './quantities.ts';
 
 /** How well something works. `degraded`: it serves, but not as it should. */
@@ -85,7 +86,9 @@ export class Health {
 
   async #checkAll(): Promise<HealthReport> {
     const entries = await Promise.all(
-      Object.entries(this.#components).map(async ([name, component]) => [name, await this.#checkOne(component)] as const),
+      Object.entries(this.#components).map(
+        async ([name, component]) => [name, await this.#checkOne(component)] as const,
+      ),
     );
     const status = entries.reduce<HealthStatus>(
       (worst, [, health]) => (rank[health.status] > rank[worst] ? health.status : worst),
@@ -107,7 +110,7 @@ export class Health {
     try {
       return await Promise.race([component.checkHealth({ signal: overdue.signal }), late]);
     } catch (error) {
-      return { status: 'down', message: error instanceof Error ? error.message : String(error) };
+      return { status: 'down', message: wrapError(error, { component: 'core' }).message };
     } finally {
       done.abort();
     }
@@ -115,5 +118,8 @@ export class Health {
 }
 
 function answer(isGood: boolean, body: object): Response {
-  return Response.json(body, { status: isGood ? 200 : 503, headers: { 'cache-control': 'no-store' } });
+  return Response.json(body, {
+    status: isGood ? 200 : 503,
+    headers: { 'cache-control': 'no-store' },
+  });
 }

@@ -1,6 +1,12 @@
+import { longestTimer } from './clock.ts';
 import { Environment } from './environment.ts';
-import { InfrastructureError, invalidArgument, wrapError } from './errors.ts';
-import { type ComponentHealth, Health, type HealthCheckable, type HealthOptions } from './health.ts';
+import { abortReason, InfrastructureError, invalidArgument, wrapError } from './errors.ts';
+import {
+  type ComponentHealth,
+  Health,
+  type HealthCheckable,
+  type HealthOptions,
+} from './health.ts';
 import { abortable } from './policies.ts';
 import { type Duration, toMilliseconds } from './quantities.ts';
 
@@ -31,8 +37,9 @@ export interface StartOptions {
 /** A definition that can be started. */
 export interface Infrastructure<Components extends object> {
   /**
-   * Builds the components and starts them in the order in which the definition names them. When one fails, those already
-   * started are closed in reverse, and the error is thrown.
+   * Builds the components and starts them in the order in which the definition names them. When one fails, all are closed in
+   * reverse, those not started too, since their factories may hold something; then the error is thrown. One component under
+   * two names is started and closed once.
    */
   start(options?: StartOptions): Promise<RunningInfrastructure<Components>>;
 }
@@ -74,14 +81,20 @@ export function defineInfrastructure<Components extends object>(
     async start({ env = process.env, health, signal } = {}) {
       const environment = new Environment(env);
       const components = await build(define, environment);
-      for (const name of ['health', 'stop', 'stopOnSignals'] as const) {
-        if (name in components) throw invalidArgument({ component: 'core', operation: 'start' }, `no component can be called "${name}": that name is taken by the running infrastructure`);
+      for (const name of ['health', 'stop', 'stopOnSignals', 'then'] as const) {
+        if (name in components)
+          throw invalidArgument(
+            { component: 'core', operation: 'start' },
+            `no component can be called "${name}": that name is taken by the running infrastructure`,
+          );
       }
-      const managed = Object.entries(components).filter((entry): entry is [string, Managed] => isManaged(entry[1]));
+      const managed = Object.entries(components).filter((entry): entry is [string, Managed] =>
+        isManaged(entry[1]),
+      );
       const running = new Running(managed, health);
       try {
-        for (const [, component] of managed) {
-          signal?.throwIfAborted();
+        for (const component of new Set(managed.map(([, each]) => each))) {
+          if (signal?.aborted) throw abortReason(signal);
           await component.start({ signal });
         }
       } catch (error) {
@@ -125,9 +138,15 @@ class Running implements RunningControls {
   #stopping: Promise<void> | undefined;
   #forgetSignals: () => void = () => undefined;
 
-  constructor(managed: readonly (readonly [string, Managed])[], options: HealthOptions | undefined) {
+  constructor(
+    managed: readonly (readonly [string, Managed])[],
+    options: HealthOptions | undefined,
+  ) {
     this.#managed = managed;
-    this.health = new Health(Object.fromEntries(managed) as Record<string, HealthCheckable>, options);
+    this.health = new Health(
+      Object.fromEntries(managed) as Record<string, HealthCheckable>,
+      options,
+    );
   }
 
   async stop({ deadline = '30s' }: StopOptions = {}): Promise<void> {
@@ -160,9 +179,14 @@ class Running implements RunningControls {
   async #stop(deadline: number): Promise<void> {
     this.health.stage = 'stopping';
     const overdue = new AbortController();
-    const timer = setTimeout(() => {
-      overdue.abort(new DOMException(`stop: the deadline of ${deadline} ms passed`, 'TimeoutError'));
-    }, deadline);
+    const timer = setTimeout(
+      () => {
+        overdue.abort(
+          new DOMException(`stop: the deadline of ${deadline} ms passed`, 'TimeoutError'),
+        );
+      },
+      Math.min(deadline, longestTimer),
+    );
     const errors: unknown[] = [];
     const attempt = async (fn: () => Promise<void>): Promise<void> => {
       try {
@@ -171,14 +195,14 @@ class Running implements RunningControls {
         errors.push(error);
       }
     };
-    const reversed = this.#managed.toReversed();
-    for (const [, component] of reversed) {
+    const reversed = [...new Set(this.#managed.map(([, component]) => component))].toReversed();
+    for (const component of reversed) {
       await attempt(async () => {
         await abortable(component.drain({ signal: overdue.signal }), overdue.signal);
       });
     }
     clearTimeout(timer);
-    for (const [, component] of reversed) await attempt(async () => await component.close());
+    for (const component of reversed) await attempt(async () => await component.close());
     this.#forgetSignals();
     this.health.stage = 'stopped';
     const [first, ...others] = errors;

@@ -1,6 +1,7 @@
 import { tracingChannel, type TracingChannel } from 'node:diagnostics_channel';
 
 import { type Context, currentContext } from './context.ts';
+import { wrapError } from './errors.ts';
 
 /** Facts of one operation: keys, sizes, counts, statements. Never bodies, parameters, credentials. */
 export type OperationAttributes = Record<string, unknown>;
@@ -23,7 +24,7 @@ export interface OperationEvent {
   error?: unknown;
 }
 
-/** The calls that a subscriber gets. An exception of one never reaches the operation. */
+/** The calls that a subscriber gets. An exception of one never reaches the operation: it becomes a process warning. */
 export interface OperationSubscriber {
   readonly start?: (event: OperationEvent) => void;
   readonly end?: (event: OperationEvent) => void;
@@ -62,11 +63,19 @@ export function operation<Result>(
 ): Promise<Result> {
   const channel = operationChannel(component, name);
   if (!channel.hasSubscribers) return fn();
-  return publish(channel, { component, operation: name, attributes, context: currentContext(), startedAt: Date.now() }, fn);
+  return publish(
+    channel,
+    { component, operation: name, attributes, context: currentContext(), startedAt: Date.now() },
+    fn,
+  );
 }
 
 // By hand and not by `tracePromise`, which would put the result, a body perhaps, on the event.
-async function publish<Result>(channel: Channel, event: OperationEvent, fn: () => Promise<Result>): Promise<Result> {
+async function publish<Result>(
+  channel: Channel,
+  event: OperationEvent,
+  fn: () => Promise<Result>,
+): Promise<Result> {
   const started = performance.now();
   return await channel.start.runStores(event, async () => {
     try {
@@ -93,8 +102,8 @@ export function subscribeToOperations(subscriber: OperationSubscriber): () => vo
   const detachers: (() => void)[] = [];
   const attach = (channel: Channel): void => {
     const { start, end } = subscriber;
-    const onStart = (message: unknown): void => start?.(message as OperationEvent);
-    const onEnd = (message: unknown): void => end?.(message as OperationEvent);
+    const onStart = (message: unknown): void => guarded(start, message as OperationEvent);
+    const onEnd = (message: unknown): void => guarded(end, message as OperationEvent);
     if (start) channel.start.subscribe(onStart);
     if (end) channel.asyncEnd.subscribe(onEnd);
     detachers.push(() => {
@@ -102,10 +111,26 @@ export function subscribeToOperations(subscriber: OperationSubscriber): () => vo
       channel.asyncEnd.unsubscribe(onEnd);
     });
   };
-  for (const ofComponent of channels.values()) for (const channel of ofComponent.values()) attach(channel);
+  for (const ofComponent of channels.values())
+    for (const channel of ofComponent.values()) attach(channel);
   attachers.add(attach);
   return () => {
     attachers.delete(attach);
     for (const detach of detachers.splice(0)) detach();
   };
+}
+
+// Node ends the process for what a channel's subscriber throws: whoever watches must not be able to stop what is watched.
+function guarded(
+  listener: ((event: OperationEvent) => void) | undefined,
+  event: OperationEvent,
+): void {
+  try {
+    listener?.(event);
+  } catch (error) {
+    const { message } = wrapError(error, { component: 'core' });
+    process.emitWarning(
+      `a subscriber to operations failed at ${event.component}.${event.operation}: ${message}`,
+    );
+  }
 }

@@ -3,19 +3,18 @@ import {
   BulkheadRejectedError,
   bulkhead,
   circuitBreaker,
+  type CircuitBreakerPolicy,
+  CircuitState,
   ConsecutiveBreaker,
-  DelegateBackoff,
+  ConstantBackoff,
   handleWhen,
   type IPolicy,
-  type IRetryBackoffContext,
   noop,
   retry,
-  TaskCancelledError,
-  timeout,
-  TimeoutStrategy,
 } from 'cockatiel';
 
-import { type ErrorOrigin, InfrastructureError } from './errors.ts';
+import { longestTimer } from './clock.ts';
+import { type ErrorCode, type ErrorOrigin, InfrastructureError, withOutcome } from './errors.ts';
 import { type Duration, toMilliseconds } from './quantities.ts';
 
 /**
@@ -50,45 +49,66 @@ export interface Policy {
   readonly name: string;
   readonly limit?: { readonly concurrency: number; readonly queue: number };
   readonly timeout?: number;
-  readonly retry?: { readonly attempts: number; readonly initialDelay: number; readonly maxDelay: number };
+  readonly retry?: {
+    readonly attempts: number;
+    readonly initialDelay: number;
+    readonly maxDelay: number;
+  };
   readonly circuitBreaker?: { readonly failures: number; readonly halfOpenAfter: number };
   readonly attemptTimeout?: number;
 }
 
 /**
  * Names a policy once; give it to as many components as need it. Each gets a circuit breaker and a limit of its own.
- * Throws `invalid-argument` for a count below one or a bad duration.
+ * Throws `invalid-argument` for a count below its least value, or a duration that is none or longer than 24 days.
  *
  * @example
  * const external = definePolicy('external', { timeout: '10s', retry: { attempts: 2 }, attemptTimeout: '3s' });
  */
 export function definePolicy(name: string, options: PolicyOptions): Policy {
   const { limit, retry: retrying, circuitBreaker: breaker } = options;
-  const counts = { 'limit.concurrency': limit?.concurrency, 'retry.attempts': retrying?.attempts, 'circuitBreaker.failures': breaker?.failures };
-  for (const [option, count] of Object.entries({ ...counts, 'limit.queue': limit && limit.queue + 1 })) {
-    if (count !== undefined && !(Number.isInteger(count) && count >= 1)) {
-      throw new InfrastructureError({
-        code: 'invalid-argument',
-        component: 'core',
-        message: `policy "${name}": ${option} is not a whole number of the least value it can have`,
-      });
-    }
-  }
+  const count = (option: string, value: number, least: number): number => {
+    if (Number.isInteger(value) && value >= least) return value;
+    throw refuse(name, `${option} must be a whole number of at least ${least}`);
+  };
+  const wait = (option: string, duration: Duration): number => {
+    const milliseconds = toMilliseconds(duration);
+    if (milliseconds <= longestTimer) return milliseconds;
+    throw refuse(name, `${option} must not be longer than 24 days`);
+  };
   return Object.freeze({
     name,
-    ...(limit && { limit }),
-    ...(options.timeout !== undefined && { timeout: toMilliseconds(options.timeout) }),
+    ...(limit && {
+      limit: {
+        concurrency: count('limit.concurrency', limit.concurrency, 1),
+        queue: count('limit.queue', limit.queue, 0),
+      },
+    }),
+    ...(options.timeout !== undefined && { timeout: wait('timeout', options.timeout) }),
     ...(retrying && {
       retry: {
-        attempts: retrying.attempts,
-        initialDelay: toMilliseconds(retrying.initialDelay ?? 100),
-        maxDelay: toMilliseconds(retrying.maxDelay ?? 10_000),
+        attempts: count('retry.attempts', retrying.attempts, 1),
+        initialDelay: wait('retry.initialDelay', retrying.initialDelay ?? 100),
+        maxDelay: wait('retry.maxDelay', retrying.maxDelay ?? 10_000),
       },
     }),
     ...(breaker && {
-      circuitBreaker: { failures: breaker.failures, halfOpenAfter: toMilliseconds(breaker.halfOpenAfter ?? 10_000) },
+      circuitBreaker: {
+        failures: count('circuitBreaker.failures', breaker.failures, 1),
+        halfOpenAfter: wait('circuitBreaker.halfOpenAfter', breaker.halfOpenAfter ?? 10_000),
+      },
     }),
-    ...(options.attemptTimeout !== undefined && { attemptTimeout: toMilliseconds(options.attemptTimeout) }),
+    ...(options.attemptTimeout !== undefined && {
+      attemptTimeout: wait('attemptTimeout', options.attemptTimeout),
+    }),
+  });
+}
+
+function refuse(name: string, problem: string): InfrastructureError {
+  return new InfrastructureError({
+    code: 'invalid-argument',
+    component: 'core',
+    message: `policy "${name}": ${problem}`,
   });
 }
 
@@ -105,124 +125,220 @@ export interface PolicyCall {
   readonly wrap: (error: unknown) => InfrastructureError;
 }
 
-/** Runs calls under a policy, with a circuit breaker and a limit of its own. */
+type Attempt<Result> = (signal: AbortSignal | undefined) => Promise<Result>;
+
+/**
+ * Runs calls under a policy, with a circuit breaker and a limit of its own. What it throws tells the outcome of the whole
+ * call: `unknown` as soon as one attempt's is, `not-applied` for a call given up before any attempt could do anything.
+ */
 export class PolicyExecutor {
   readonly policy: Policy;
+  readonly #random: () => number;
   readonly #limit: IPolicy;
-  readonly #breaker: IPolicy;
+  readonly #breaker: CircuitBreakerPolicy | undefined;
   readonly #retryAny: IPolicy;
   readonly #retryNotApplied: IPolicy;
 
   /** `random` gives the jitter, from 0 to 1; default `Math.random`. */
   constructor(policy: Policy, random: () => number = Math.random) {
     this.policy = policy;
+    this.#random = random;
     this.#limit = policy.limit ? bulkhead(policy.limit.concurrency, policy.limit.queue) : noop;
     this.#breaker = policy.circuitBreaker
-      ? circuitBreaker(handleWhen(breaksCircuit), {
-          breaker: new ConsecutiveBreaker(policy.circuitBreaker.failures),
-          halfOpenAfter: policy.circuitBreaker.halfOpenAfter,
-        })
-      : noop;
-    this.#retryAny = retryPolicy(policy, random, () => true);
-    this.#retryNotApplied = retryPolicy(policy, random, (error) => error.outcome === 'not-applied');
+      ? circuitBreaker(
+          handleWhen((error) => this.#isFailure(error)),
+          {
+            breaker: new ConsecutiveBreaker(policy.circuitBreaker.failures),
+            halfOpenAfter: policy.circuitBreaker.halfOpenAfter,
+          },
+        )
+      : undefined;
+    this.#retryAny = retryPolicy(policy, () => true);
+    this.#retryNotApplied = retryPolicy(policy, (error) => error.outcome === 'not-applied');
   }
 
-  async execute<Result>(call: PolicyCall, attempt: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
-    const { timeout: total, attemptTimeout } = this.policy;
-    const retrying = call.repeatable ? this.#retryAny : this.#retryNotApplied;
+  async execute<Result>(call: PolicyCall, attempt: Attempt<Result>): Promise<Result> {
+    // How many attempts, those under way included, may have had their effect.
+    let inDoubt = 0;
+    const tracked: Attempt<Result> = async (signal) => {
+      inDoubt += 1;
+      try {
+        return await attempt(signal);
+      } catch (error) {
+        const wrapped = call.wrap(error);
+        if (wrapped.outcome === 'not-applied') inDoubt -= 1;
+        throw wrapped;
+      }
+    };
     const guarded = this.#limit.execute(
-      async ({ signal: admitted }) =>
-        await within(total, call, admitted, async (inTime) =>
-          await retrying.execute(
-            async ({ signal: current }) =>
-              await this.#breaker.execute(
-                async ({ signal: allowed }) => await within(attemptTimeout, call, allowed, attempt),
-                current,
-              ),
-            inTime,
-          ),
+      async () =>
+        await within(
+          this.policy.timeout,
+          call,
+          call.signal,
+          async (inTime) => await this.#attempts(call, inTime, tracked),
         ),
       call.signal,
     );
     try {
       return await (call.signal ? abortable(guarded, call.signal) : guarded);
     } catch (error) {
-      throw describeRefusal(error, call, this.policy) ?? call.wrap(error);
+      const refused = describeRefusal(error, call.origin, this.policy) ?? call.wrap(error);
+      if (inDoubt === 0) throw withOutcome(refused, 'not-applied');
+      throw refused.outcome === 'not-applied' ? withOutcome(refused, 'unknown') : refused;
     }
+  }
+
+  async #attempts<Result>(
+    call: PolicyCall,
+    signal: AbortSignal | undefined,
+    attempt: Attempt<Result>,
+  ): Promise<Result> {
+    const retrying = call.repeatable ? this.#retryAny : this.#retryNotApplied;
+    let failures = 0;
+    let failure: unknown;
+    return await retrying.execute(async () => {
+      if (failures > 0) await pause(this.#delay(failures, failure), signal);
+      signal?.throwIfAborted();
+      try {
+        return await this.#throughBreaker(
+          async () => await within(this.policy.attemptTimeout, call, signal, attempt),
+        );
+      } catch (error) {
+        failures += 1;
+        failure = error;
+        throw error;
+      }
+    }, signal);
+  }
+
+  #delay(failures: number, failure: unknown): number {
+    const { initialDelay = 0, maxDelay = 0 } = this.policy.retry ?? {};
+    const jittered = this.#random() * Math.min(maxDelay, initialDelay * 2 ** (failures - 1));
+    return Math.max(jittered, InfrastructureError.is(failure) ? (failure.retryAfterMs ?? 0) : 0);
+  }
+
+  async #throughBreaker<Result>(attempt: () => Promise<Result>): Promise<Result> {
+    if (this.#breaker === undefined) return await attempt();
+    const answer = await this.#breaker.execute(async () => {
+      try {
+        return { result: await attempt() };
+      } catch (error) {
+        // An engine that refuses a call has answered, which ends a row of failures as a success does.
+        if (hasAnswered(error)) return { error };
+        throw error;
+      }
+    });
+    if ('error' in answer) throw answer.error;
+    return answer.result;
+  }
+
+  #isFailure(error: unknown): boolean {
+    if (!InfrastructureError.is(error)) return false;
+    // A trial that was cancelled has shown nothing: the circuit must not close on it.
+    if (error.code === 'cancelled') return this.#breaker?.state === CircuitState.HalfOpen;
+    return circuitCodes.has(error.code);
   }
 }
 
-const circuitCodes: ReadonlySet<string> = new Set(['unavailable', 'deadline-exceeded', 'internal']);
+const circuitCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'unavailable',
+  'deadline-exceeded',
+  'internal',
+]);
 
-function breaksCircuit(error: unknown): boolean {
-  return InfrastructureError.is(error) && circuitCodes.has(error.code);
+function hasAnswered(error: unknown): boolean {
+  return (
+    InfrastructureError.is(error) && error.code !== 'cancelled' && !circuitCodes.has(error.code)
+  );
 }
 
-function retryPolicy(policy: Policy, random: () => number, isSafe: (error: InfrastructureError) => boolean): IPolicy {
+// The wait between attempts is ours, since cockatiel's own goes on after an abort.
+function retryPolicy(policy: Policy, isSafe: (error: InfrastructureError) => boolean): IPolicy {
   if (!policy.retry) return noop;
-  const { attempts, initialDelay, maxDelay } = policy.retry;
+  const { attempts, maxDelay } = policy.retry;
   const isRetried = (error: unknown): boolean =>
-    InfrastructureError.is(error) && error.retryable && (error.retryAfterMs ?? 0) <= maxDelay && isSafe(error);
-  return retry(handleWhen(isRetried), {
-    maxAttempts: attempts,
-    backoff: new DelegateBackoff(({ attempt, result }: IRetryBackoffContext<unknown>) => {
-      const jittered = random() * Math.min(maxDelay, initialDelay * 2 ** (attempt - 1));
-      const asked = 'error' in result && InfrastructureError.is(result.error) ? (result.error.retryAfterMs ?? 0) : 0;
-      return Math.max(jittered, asked);
-    }),
-  });
+    InfrastructureError.is(error) &&
+    error.retryable &&
+    (error.retryAfterMs ?? 0) <= maxDelay &&
+    isSafe(error);
+  return retry(handleWhen(isRetried), { maxAttempts: attempts, backoff: new ConstantBackoff(0) });
 }
 
+async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, milliseconds);
+  try {
+    await (signal ? abortable(promise, signal) : promise);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+// Not cockatiel's timeout: its signal no longer follows the caller's once the call has returned, but a result may be a
+// stream that goes on; and it says `AbortError` where the reason is a timeout.
 async function within<Result>(
   milliseconds: number | undefined,
   call: PolicyCall,
-  signal: AbortSignal,
-  fn: (signal: AbortSignal) => Promise<Result>,
+  signal: AbortSignal | undefined,
+  fn: Attempt<Result>,
 ): Promise<Result> {
+  if (milliseconds === undefined) return await fn(signal);
+  const overdue = new AbortController();
+  const timer = setTimeout(() => {
+    overdue.abort(new DOMException(`no answer within ${milliseconds} ms`, 'TimeoutError'));
+  }, milliseconds);
+  const inTime = signal ? AbortSignal.any([signal, overdue.signal]) : overdue.signal;
   try {
-    if (milliseconds === undefined) return await fn(signal);
-    // A result may be a stream that goes on after the call: its signal must not be aborted when the call returns.
-    const limit = timeout(milliseconds, { strategy: TimeoutStrategy.Aggressive, abortOnReturn: false });
-    return await limit.execute(async ({ signal: inTime }) => await fn(inTime), signal);
+    return await abortable(fn(inTime), inTime);
   } catch (error) {
-    if (error instanceof BrokenCircuitError) throw error;
-    if (error instanceof TaskCancelledError && !signal.aborted) {
-      throw new InfrastructureError({
-        code: 'deadline-exceeded',
-        ...call.origin,
-        message: `no answer within ${milliseconds} ms`,
-        cause: error,
-      });
-    }
-    throw call.wrap(error);
+    if (!overdue.signal.aborted || signal?.aborted) throw error;
+    throw new InfrastructureError({
+      code: 'deadline-exceeded',
+      ...call.origin,
+      message: `no answer within ${milliseconds} ms`,
+      cause: error,
+    });
+  } finally {
+    clearTimeout(timer);
   }
 }
 
-function describeRefusal(error: unknown, call: PolicyCall, policy: Policy): InfrastructureError | undefined {
-  const cause = InfrastructureError.is(error) ? error.cause : error;
-  if (cause instanceof BrokenCircuitError) {
+function describeRefusal(
+  error: unknown,
+  origin: ErrorOrigin,
+  { name, circuitBreaker: breaker, limit }: Policy,
+): InfrastructureError | undefined {
+  if (error instanceof BrokenCircuitError) {
     return new InfrastructureError({
       code: 'unavailable',
-      ...call.origin,
-      message: `the circuit of policy "${policy.name}" is open after ${policy.circuitBreaker?.failures} failures in a row; it is tried again after ${policy.circuitBreaker?.halfOpenAfter} ms`,
+      ...origin,
+      message: `the circuit of policy "${name}" is open after ${breaker?.failures} failures in a row; it is tried again after ${breaker?.halfOpenAfter} ms`,
       outcome: 'not-applied',
-      cause,
+      cause: error,
     });
   }
-  if (cause instanceof BulkheadRejectedError) {
+  if (error instanceof BulkheadRejectedError) {
     return new InfrastructureError({
       code: 'resource-exhausted',
-      ...call.origin,
-      message: `policy "${policy.name}" runs ${policy.limit?.concurrency} calls at once and lets ${policy.limit?.queue} wait, and both are full`,
-      cause,
+      ...origin,
+      message: `policy "${name}" runs ${limit?.concurrency} calls at once and lets ${limit?.queue} wait, and both are full`,
+      cause: error,
     });
   }
   return undefined;
 }
 
 /** Settles as the promise does, or rejects with the signal's reason as soon as it is aborted. */
-export async function abortable<Result>(promise: Promise<Result>, signal: AbortSignal): Promise<Result> {
-  signal.throwIfAborted();
+export async function abortable<Result>(
+  promise: Promise<Result>,
+  signal: AbortSignal,
+): Promise<Result> {
+  if (signal.aborted) {
+    // Nobody else waits for it: its failure must not end the process.
+    promise.catch(() => undefined);
+    throw signal.reason;
+  }
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const onAbort = (): void => {
     reject(signal.reason);

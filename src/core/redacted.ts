@@ -41,13 +41,52 @@ export function redact(secret: Secret): Redacted {
   return typeof secret === 'string' ? new Redacted(secret) : secret;
 }
 
-// Bounded classes and no nested repetition: linear on any input.
-const userInfo = /(\b[a-z][a-z0-9+.-]{0,30}:\/\/)[^\s/?#@]{1,2048}@/gi;
-const secretParameter =
-  /([?&;\s](?:[a-z_-]{0,40}(?:token|secret|password|passwd|signature|api[_-]?key|access[_-]?key))=)[^\s&#;]{1,4096}/gi;
+// A host, perhaps with a port, and no user: what stands between `://` and the first `/`, `?` or `#`.
+const plainAuthority = /^(?:\[[\da-f:.]*\]|[^:@]*)(?::\d{0,5})?$/i;
+const authorityEnd = /[/?#]/g;
+const secretNames =
+  '(?:token|secret|passw(?:or)?d|passphrase|signature|credential|api[_-]?key|access[_-]?key|private[_-]?key)';
+const secretParameter = new RegExp(
+  String.raw`(${secretNames}s?=)(?:'[^']*'|"[^"]*"|[^\s&"'<>]+)`,
+  'gi',
+);
+const secretProperty = new RegExp(String.raw`(${secretNames}"\s?:\s?)"(?:[^"\\]|\\.)*"?`, 'gi');
+const authorization =
+  /(\bauthorization["']?\s?[:=]\s?["']?(?:(?:basic|bearer|digest|token)\s)?|\bbearer\s)[\w.~+/-]{8,}=*/gi;
 
-/** Removes user names and passwords from URLs in a text, and the values of parameters named like a secret. */
+/**
+ * Removes user names and passwords from URLs in a text, the values of parameters and JSON properties named like a secret,
+ * and authorization headers. Linear on any input. Where a broken URL leaves in doubt where its password ends, too much is
+ * removed; only `host:digits/` always reads as a host and its port.
+ */
 export function scrubCredentials(text: string): string {
-  if (!text.includes('://') && !text.includes('=')) return text;
-  return text.replace(userInfo, `$1${hidden}@`).replace(secretParameter, `$1${hidden}`);
+  if (!/[:=]|bearer/i.test(text)) return text;
+  const urls = text.includes('://') && text.includes('@') ? text.replace(/\S+/g, scrubWord) : text;
+  return urls
+    .replace(secretParameter, `$1${hidden}`)
+    .replace(secretProperty, `$1"${hidden}"`)
+    .replace(authorization, `$1${hidden}`);
+}
+
+function scrubWord(word: string): string {
+  const lastAt = word.lastIndexOf('@');
+  let result = '';
+  let from = 0;
+  for (
+    let mark = word.indexOf('://');
+    mark !== -1 && mark < lastAt;
+    mark = word.indexOf('://', from)
+  ) {
+    const start = mark + 3;
+    authorityEnd.lastIndex = start;
+    const end = authorityEnd.exec(word)?.index ?? word.length;
+    const authority = word.slice(start, end);
+    result += word.slice(from, start);
+    from = start;
+    if (plainAuthority.test(authority)) continue;
+    // A password may hold `@`, and unescaped also `/`, `?` and `#`: it ends at the last `@` of all.
+    from = authority.includes(':') ? lastAt : start + authority.lastIndexOf('@');
+    result += hidden;
+  }
+  return result + word.slice(from);
 }
