@@ -1,3 +1,10 @@
+export {
+  type AtomicWriteOptions,
+  isTemporaryFile,
+  removeStaleTemporaryFiles,
+  syncDirectory,
+  writeFileAtomically,
+} from './atomic-file.ts';
 export { type Capabilities, requireCapability } from './capabilities.ts';
 export { type Clock, type FakeClock, fakeClock, systemClock } from './clock.ts';
 export {
