@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-import { isTemporaryFile, removeStaleTemporaryFiles, writeFileAtomically } from './atomic-file.ts';
+import { isTemporaryFile, removeStaleTemporaryFiles, writeDirectoryAtomically, writeFileAtomically } from './atomic-file.ts';
 
 const run = promisify(execFile);
 const leftover = `.underpin-${'0a'.repeat(12)}.tmp`;
@@ -107,14 +107,39 @@ describe('atomic file', () => {
     expect(names.every(isTemporaryFile)).toBe(true);
   });
 
+  it('creates a directory with all its files, once among 20 writers', async () => {
+    const folder = join(directory, 'folder');
+    const results = await Promise.all(
+      Array.from({ length: 20 }, async (_, index) => await writeDirectoryAtomically(folder, { one: `${index}`, two: Uint8Array.of(index) }, { sync: index % 2 === 0 })),
+    );
+    expect(results.filter(Boolean)).toHaveLength(1);
+    const winner = results.indexOf(true);
+    expect(await readFile(join(folder, 'one'), 'utf8')).toBe(String(winner));
+    expect([...(await readFile(join(folder, 'two')))]).toEqual([winner]);
+    expect(await readdir(directory)).toEqual(['folder']);
+  });
+
+  it('creates no directory, and leaves no temporary one, when it fails or is aborted', async () => {
+    const folder = join(directory, 'folder');
+    await expect(writeDirectoryAtomically(folder, { one: '1', 'none/two': '2' }, { sync: false })).rejects.toMatchObject({ code: 'ENOENT' });
+    await expect(writeDirectoryAtomically(folder, { one: '1' }, { sync: false, signal: AbortSignal.abort(new Error('stop')) })).rejects.toThrow('stop');
+    await writeFile(folder, 'a file in its place');
+    await expect(writeDirectoryAtomically(folder, { one: '1' }, { sync: false })).rejects.toMatchObject({ code: 'ENOTDIR' });
+    expect(await readdir(directory)).toEqual(['folder']);
+  });
+
   it('removes temporary files that are older than the given time, and nothing else', async () => {
     const young = `.underpin-${'0b'.repeat(12)}.tmp`;
+    const folder = `.underpin-${'0c'.repeat(12)}.tmp`;
     const old = new Date(Date.now() - 2 * 3_600_000);
     for (const name of [leftover, young, 'file.txt', '.underpin-notes.tmp']) {
       await writeFile(join(directory, name), '');
       if (name !== young) await utimes(join(directory, name), old, old);
     }
-    expect(await removeStaleTemporaryFiles(directory, { olderThan: '1h' })).toBe(1);
+    await mkdir(join(directory, folder));
+    await writeFile(join(directory, folder, 'message'), '');
+    await utimes(join(directory, folder), old, old);
+    expect(await removeStaleTemporaryFiles(directory, { olderThan: '1h' })).toBe(2);
     expect((await readdir(directory)).toSorted()).toEqual([young, '.underpin-notes.tmp', 'file.txt'].toSorted());
     expect(await removeStaleTemporaryFiles(join(directory, 'none'), { olderThan: 0 })).toBe(0);
   });

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { link, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { type Duration, toMilliseconds } from './quantities.ts';
@@ -30,16 +30,10 @@ export async function writeFileAtomically(
 ): Promise<boolean> {
   signal?.throwIfAborted();
   const directory = dirname(path);
-  const temporary = join(directory, `.underpin-${randomBytes(12).toString('hex')}.tmp`);
+  const temporary = temporaryPath(directory);
   let isRenamed = false;
   try {
-    const file = await open(temporary, 'wx');
-    try {
-      await file.writeFile(data, signal ? { signal } : {});
-      if (sync) await file.sync();
-    } finally {
-      await file.close();
-    }
+    await writeNewFile(temporary, data, { sync, signal });
     signal?.throwIfAborted();
     if (replace) {
       await rename(temporary, path);
@@ -55,7 +49,34 @@ export async function writeFileAtomically(
   }
 }
 
-/** Whether a file's name (without its directory) is that of an unfinished write, which every reader of a directory must ignore. */
+/**
+ * Creates a directory with all of its files or not at all, as {@link writeFileAtomically} does a file. Exactly one of
+ * several writers, in any process, creates it. `files` maps names to contents and has at least one. Resolves to whether the
+ * directory was created: `false` when it was there before.
+ */
+export async function writeDirectoryAtomically(
+  path: string,
+  files: Readonly<Record<string, Uint8Array | string>>,
+  { sync, signal }: Omit<AtomicWriteOptions, 'replace'>,
+): Promise<boolean> {
+  signal?.throwIfAborted();
+  const parent = dirname(path);
+  const temporary = temporaryPath(parent);
+  let isRenamed = false;
+  try {
+    await mkdir(temporary);
+    for (const [name, data] of Object.entries(files)) await writeNewFile(join(temporary, name), data, { sync, signal });
+    if (sync) await syncDirectory(temporary);
+    signal?.throwIfAborted();
+    isRenamed = await renameIfAbsent(temporary, path);
+    if (isRenamed && sync) await syncDirectory(parent);
+    return isRenamed;
+  } finally {
+    if (!isRenamed) await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
+  }
+}
+
+/** Whether the name of a file or directory (without what it is in) is that of an unfinished write, which every reader of a directory must ignore. */
 export function isTemporaryFile(name: string): boolean {
   return temporaryName.test(name);
 }
@@ -72,7 +93,7 @@ export async function removeStaleTemporaryFiles(directory: string, { olderThan }
     const path = join(directory, name);
     const facts = await ifPresent(stat(path), undefined);
     if (facts === undefined || facts.mtimeMs > before) continue;
-    await rm(path, { force: true });
+    await rm(path, { recursive: true, force: true });
     removed += 1;
   }
   return removed;
@@ -87,6 +108,38 @@ export async function syncDirectory(directory: string): Promise<void> {
     await handle.sync();
   } finally {
     await handle.close();
+  }
+}
+
+function temporaryPath(directory: string): string {
+  return join(directory, `.underpin-${randomBytes(12).toString('hex')}.tmp`);
+}
+
+async function writeNewFile(
+  path: string,
+  data: Uint8Array | string | AsyncIterable<Uint8Array>,
+  { sync, signal }: Omit<AtomicWriteOptions, 'replace'>,
+): Promise<void> {
+  const file = await open(path, 'wx');
+  try {
+    await file.writeFile(data, signal ? { signal } : {});
+    if (sync) await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+// A rename onto a directory that has something in it fails, which makes it the one atomic way to create one with contents.
+async function renameIfAbsent(existing: string, path: string): Promise<boolean> {
+  try {
+    await rename(existing, path);
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOTEMPTY' || code === 'EEXIST') return false;
+    // Windows says so when the target is there, and also when it may not be made.
+    if (code === 'EPERM' && (await ifPresent(stat(path), undefined))?.isDirectory()) return false;
+    throw error;
   }
 }
 

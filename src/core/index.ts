@@ -3,6 +3,7 @@ export {
   isTemporaryFile,
   removeStaleTemporaryFiles,
   syncDirectory,
+  writeDirectoryAtomically,
   writeFileAtomically,
 } from './atomic-file.ts';
 export { type Capabilities, requireCapability } from './capabilities.ts';
