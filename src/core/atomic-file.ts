@@ -65,7 +65,8 @@ export async function writeDirectoryAtomically(
   let isRenamed = false;
   try {
     await mkdir(temporary);
-    for (const [name, data] of Object.entries(files)) await writeNewFile(join(temporary, name), data, { sync, signal });
+    for (const [name, data] of Object.entries(files))
+      await writeNewFile(join(temporary, name), data, { sync, signal });
     if (sync) await syncDirectory(temporary);
     signal?.throwIfAborted();
     isRenamed = await renameIfAbsent(temporary, path);
@@ -85,7 +86,10 @@ export function isTemporaryFile(name: string): boolean {
  * Removes what killed processes left of their writes in one directory. `olderThan` must be longer than any write can take,
  * since other processes may be at work. Resolves to the number of files removed; a directory that is not there has none.
  */
-export async function removeStaleTemporaryFiles(directory: string, { olderThan }: { readonly olderThan: Duration }): Promise<number> {
+export async function removeStaleTemporaryFiles(
+  directory: string,
+  { olderThan }: { readonly olderThan: Duration },
+): Promise<number> {
   const before = Date.now() - toMilliseconds(olderThan);
   let removed = 0;
   for (const name of await ifPresent(readdir(directory), [])) {
@@ -111,7 +115,8 @@ export async function syncDirectory(directory: string): Promise<void> {
   }
 }
 
-function temporaryPath(directory: string): string {
+/** A new path for an unfinished or a discarded file or directory; see {@link isTemporaryFile}. */
+export function temporaryPath(directory: string): string {
   return join(directory, `.underpin-${randomBytes(12).toString('hex')}.tmp`);
 }
 

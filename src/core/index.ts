@@ -3,6 +3,7 @@ export {
   isTemporaryFile,
   removeStaleTemporaryFiles,
   syncDirectory,
+  temporaryPath,
   writeDirectoryAtomically,
   writeFileAtomically,
 } from './atomic-file.ts';

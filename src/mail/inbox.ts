@@ -1,0 +1,242 @@
+import { access, constants, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+
+import {
+  type Classification,
+  classifySystemError,
+  type Clock,
+  InfrastructureError,
+  removeStaleTemporaryFiles,
+  systemClock,
+  temporaryPath,
+  wrapError,
+  writeDirectoryAtomically,
+} from '../core/index.ts';
+import type { MailDriver, MailEnvelope, OutgoingMail } from './driver.ts';
+import { Mailer, type MailerOptions } from './mail.ts';
+import type { MailReceipt } from './message.ts';
+import { type Inbox, parseReceivedMail, type ReceivedMail } from './received.ts';
+
+/** Options of {@link inboxMailer}. */
+export interface InboxMailerOptions extends MailerOptions {
+  /** Folder of the messages; made if it is not there. Several processes may share it. */
+  readonly directory: string;
+  /** Whether a message is on the disk before `send` resolves, so that it outlives a power cut. A killed process loses nothing either way. Default: no. */
+  readonly sync?: boolean | undefined;
+}
+
+/** What `message.json` holds. */
+interface StoredFacts {
+  readonly id: string;
+  readonly idempotencyKey?: string | undefined;
+  /** ISO 8601. */
+  readonly receivedAt: string;
+  /** Orders what one process delivered within one millisecond. */
+  readonly sequence: number;
+  readonly envelope: MailEnvelope;
+}
+
+const deliveryFolder = /^[0-9a-f]{32}$/;
+const factsFile = 'message.json';
+const rawFile = 'message.eml';
+const unfinishedAfter = '1h';
+
+/** Delivers into a folder: one folder a message, with `message.eml` for a mail client and `message.json` with its envelope. */
+export class InboxMailDriver implements MailDriver {
+  readonly adapter = 'inbox';
+  readonly capabilities = { idempotencyKeys: true, unicodeAddresses: true } as const;
+  readonly native: Inbox;
+  readonly #directory: string;
+  readonly #sync: boolean;
+  readonly #clock: Clock;
+  #sequence = 0;
+
+  constructor({
+    directory,
+    sync = false,
+    clock = systemClock,
+  }: Pick<InboxMailerOptions, 'directory' | 'sync' | 'clock'>) {
+    this.#directory = resolve(directory);
+    this.#sync = sync;
+    this.#clock = clock;
+    this.native = {
+      messages: () => this.#messages(),
+      clear: async () => {
+        await this.#clear();
+      },
+    };
+  }
+
+  async start(): Promise<void> {
+    await mkdir(this.#directory, { recursive: true });
+    await this.checkHealth();
+    await removeStaleTemporaryFiles(this.#directory, { olderThan: unfinishedAfter });
+  }
+
+  async send(
+    { id, deliveryKey, idempotencyKey, envelope, raw }: OutgoingMail,
+    signal?: AbortSignal,
+  ): Promise<MailReceipt> {
+    const folder = join(this.#directory, deliveryKey);
+    const first = await readFacts(folder);
+    if (first) return receiptOf(first);
+    const receivedAt = new Date(this.#clock.now()).toISOString();
+    const facts: StoredFacts = {
+      id,
+      idempotencyKey,
+      receivedAt,
+      sequence: (this.#sequence += 1),
+      envelope,
+    };
+    const files = { [rawFile]: raw, [factsFile]: `${JSON.stringify(facts, undefined, 2)}\n` };
+    // Creating the folder is the delivery: one of all processes that send this key does it, at one moment.
+    if (await writeDirectoryAtomically(folder, files, { sync: this.#sync, signal }))
+      return receiptOf(facts);
+    const winner = await readFacts(folder);
+    if (winner) return receiptOf(winner);
+    throw damaged(folder);
+  }
+
+  async checkHealth(): Promise<void> {
+    await access(this.#directory, constants.R_OK | constants.W_OK | constants.X_OK);
+  }
+
+  readonly classify = (error: unknown): Classification | undefined => {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG') {
+      return {
+        code: 'resource-exhausted',
+        outcome: 'not-applied',
+        retryable: false,
+        message: `no space is left for the inbox in ${this.#directory}: free some, then send again`,
+      };
+    }
+    if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
+      return {
+        code: 'permission-denied',
+        message: `the inbox in ${this.#directory} cannot be read and written: give this process's user the right to`,
+      };
+    }
+    if (code === 'ENOTDIR' || code === 'EEXIST') {
+      return {
+        code: 'failed-precondition',
+        message: `the inbox ${this.#directory} is not a folder: name another place, or remove the file that is there`,
+      };
+    }
+    if (code === 'ENOENT') {
+      return {
+        code: 'failed-precondition',
+        message: `the inbox ${this.#directory} is not there: it was removed while in use, or cannot be made`,
+      };
+    }
+    return classifySystemError(error);
+  };
+
+  async close(): Promise<void> {
+    // Holds nothing open.
+  }
+
+  async *#messages(): AsyncGenerator<ReceivedMail> {
+    try {
+      const order: { readonly name: string; readonly at: string; readonly sequence: number }[] = [];
+      for (const name of await this.#deliveries()) {
+        const facts = await readFacts(join(this.#directory, name));
+        if (facts) order.push({ name, at: facts.receivedAt, sequence: facts.sequence });
+      }
+      order.sort((a, b) => a.at.localeCompare(b.at) || a.sequence - b.sequence);
+      for (const { name } of order) {
+        const message = await readMessage(join(this.#directory, name));
+        // One that was cleared meanwhile.
+        if (message) yield message;
+      }
+    } catch (error) {
+      throw wrapError(
+        error,
+        { component: 'mail', adapter: this.adapter, operation: 'messages' },
+        this.classify,
+      );
+    }
+  }
+
+  async #clear(): Promise<void> {
+    try {
+      for (const name of await this.#deliveries()) {
+        // Out of sight first: a message is there with all its files or not at all.
+        const removed = temporaryPath(this.#directory);
+        await rename(join(this.#directory, name), removed);
+        await rm(removed, { recursive: true, force: true });
+      }
+    } catch (error) {
+      throw wrapError(
+        error,
+        { component: 'mail', adapter: this.adapter, operation: 'clear' },
+        this.classify,
+      );
+    }
+  }
+
+  async #deliveries(): Promise<string[]> {
+    const names = (await ifPresent(readdir(this.#directory))) ?? [];
+    return names.filter((name) => deliveryFolder.test(name));
+  }
+}
+
+/**
+ * A mailer that delivers into a folder, the embedded default: each message is a folder that a person can open.
+ * `mailer.native.messages()` reads them back.
+ *
+ * @example
+ * const mailer = inboxMailer({ directory: 'data/mail', from: 'Gazette <news@gazette.example>' });
+ */
+export function inboxMailer(options: InboxMailerOptions): Mailer<InboxMailDriver> {
+  return new Mailer(new InboxMailDriver(options), options);
+}
+
+function receiptOf({ id, envelope }: StoredFacts): MailReceipt {
+  return { id, accepted: envelope.to, rejected: [] };
+}
+
+async function readMessage(folder: string): Promise<ReceivedMail | undefined> {
+  const facts = await readFacts(folder);
+  const raw = facts && (await ifPresent(readFile(join(folder, rawFile))));
+  if (!facts || !raw) return undefined;
+  const { id, idempotencyKey, receivedAt, envelope } = facts;
+  return await parseReceivedMail(raw, {
+    id,
+    idempotencyKey,
+    receivedAt: new Date(receivedAt),
+    envelope,
+  });
+}
+
+async function readFacts(folder: string): Promise<StoredFacts | undefined> {
+  const text = await ifPresent(readFile(join(folder, factsFile), 'utf8'));
+  if (text === undefined) return undefined;
+  try {
+    const facts = JSON.parse(text) as Partial<StoredFacts> | null;
+    if (facts?.id && facts.receivedAt && Array.isArray(facts.envelope?.to))
+      return facts as StoredFacts;
+  } catch {
+    // Told below.
+  }
+  throw damaged(folder);
+}
+
+function damaged(folder: string): InfrastructureError {
+  return new InfrastructureError({
+    code: 'data-loss',
+    component: 'mail',
+    adapter: 'inbox',
+    outcome: 'not-applied',
+    message: `the message in ${folder} is damaged: repair its ${factsFile}, or remove the folder`,
+  });
+}
+
+async function ifPresent<Result>(promise: Promise<Result>): Promise<Result | undefined> {
+  try {
+    return await promise;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
