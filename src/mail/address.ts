@@ -14,8 +14,9 @@ export interface Mailbox {
 export type MailAddress = string | Mailbox;
 
 const control = /[\p{Cc}\u2028\u2029]/u;
+// \p{So} has the pictures and nothing of ASCII; \p{S} would let < and > in.
 const localPart =
-  /^[\p{L}\p{M}\p{N}\p{S}!#%&'*+/=?^_`{|}~$-]+(?:\.[\p{L}\p{M}\p{N}\p{S}!#%&'*+/=?^_`{|}~$-]+)*$/u;
+  /^[\p{L}\p{M}\p{N}\p{So}!#$%&'*+/=?^_`{|}~-]+(?:\.[\p{L}\p{M}\p{N}\p{So}!#$%&'*+/=?^_`{|}~-]+)*$/u;
 const domainText = /^[\p{L}\p{M}\p{N}.-]+$/u;
 const label = /^(?!-)[a-z0-9-]{1,63}(?<!-)$/;
 // RFC 5321, 4.5.3.1: octets of the parts of an address.

@@ -549,6 +549,8 @@ const refusing: readonly MailCase[] = [
         'a@b@c.example',
         '"a b"@c.example',
         'a..b@c.example',
+        '>b@c.example',
+        'a<b@c.example',
         '.a@b.example',
         'a@b..example',
         'a@-b.example',
