@@ -35,6 +35,12 @@ export interface TransactionOptions extends CallOptions {
   readonly retries?: number;
 }
 
+interface ScopedCall {
+  readonly name: string;
+  readonly attributes: OperationAttributes;
+  readonly signal?: AbortSignal | undefined;
+}
+
 type Attempt<Result> =
   | { readonly committed: true; readonly scope: TransactionScope; readonly value: Result }
   | { readonly committed: false; readonly scope: TransactionScope; readonly error: unknown };
@@ -172,9 +178,7 @@ export class Database<Schema = unknown, AnyDriver extends DatabaseDriver = Datab
   #execute(query: CompiledQuery, signal: AbortSignal | undefined, scope: TransactionScope | undefined): Promise<StatementResult> {
     const attributes: OperationAttributes = { statement: query.sql };
     if (scope !== undefined) {
-      return this.#inScope(scope, 'query', attributes, signal, async (transaction, current) =>
-        counted(attributes, await transaction.execute(query, current)),
-      );
+      return this.#inScope(scope, { name: 'query', attributes, signal }, (transaction, current) => transaction.execute(query, current));
     }
     return this.run('query', attributes, { signal, repeatable: SelectQueryNode.is(query.query as never) }, async (current) =>
       counted(attributes, await this.driver.execute(query, current)),
@@ -185,39 +189,40 @@ export class Database<Schema = unknown, AnyDriver extends DatabaseDriver = Datab
     const scope = this.#ambient.getStore();
     if (scope === undefined) return await this.transaction(async () => await this.#executeMany(query, parameterRows, signal), { signal });
     const attributes: OperationAttributes = { statement: query.sql, repetitions: parameterRows.length };
-    return await this.#inScope(scope, 'query', attributes, signal, async (transaction, current) => {
-      const affected = await transaction.executeMany(query, parameterRows, current);
-      attributes['rows'] = Number(affected);
-      return affected;
-    });
+    const { numAffectedRows = 0n } = await this.#inScope(scope, { name: 'query', attributes, signal }, (transaction, current) =>
+      transaction.executeMany(query, parameterRows, current),
+    );
+    return numAffectedRows;
   }
 
   async #script(text: string): Promise<void> {
     const scope = this.#ambient.getStore();
-    if (scope === undefined) {
-      await this.transaction(async () => await this.#script(text));
-      return;
-    }
-    await this.#inScope(scope, 'query', { statement: text }, undefined, async (transaction) => await transaction.script(text));
+    if (scope === undefined) await this.transaction(async () => await this.#script(text));
+    else await this.#inScope(scope, { name: 'script', attributes: { statement: text } }, async (transaction) => await transaction.script(text));
   }
 
-  #inScope<Result>(
+  #inScope<Result extends StatementResult | StatementStream | void>(
     scope: TransactionScope,
-    name: string,
-    attributes: OperationAttributes,
-    signal: AbortSignal | undefined,
-    fn: (transaction: DriverTransaction, signal: AbortSignal | undefined) => Promise<Result>,
+    call: ScopedCall,
+    fn: (transaction: DriverTransaction, signal: AbortSignal | undefined) => Result | Promise<Result>,
   ): Promise<Result> {
-    attributes['adapter'] = this.driver.adapter;
-    return operation('database', name, attributes, async () => {
-      const current = signal ?? currentContext().signal;
-      try {
-        current?.throwIfAborted();
-        return await scope.use(async (transaction) => await fn(transaction, current), current);
-      } catch (error) {
-        throw this.wrap(error, name, current);
-      }
-    });
+    call.attributes['adapter'] = this.driver.adapter;
+    return operation('database', call.name, call.attributes, () => this.#guardedInScope(scope, call, fn));
+  }
+
+  async #guardedInScope<Result extends StatementResult | StatementStream | void>(
+    scope: TransactionScope,
+    { name, attributes, signal = currentContext().signal }: ScopedCall,
+    fn: (transaction: DriverTransaction, signal: AbortSignal | undefined) => Result | Promise<Result>,
+  ): Promise<Result> {
+    try {
+      signal?.throwIfAborted();
+      const result = (await scope.use((transaction) => fn(transaction, signal), signal)) as Result;
+      if (result !== undefined && 'rows' in result) counted(attributes, result);
+      return result;
+    } catch (error) {
+      throw this.wrap(error, name, signal);
+    }
   }
 
   async *#stream(query: CompiledQuery, options: StreamOptions, scope: TransactionScope | undefined): StatementStream {
@@ -227,7 +232,7 @@ export class Database<Schema = unknown, AnyDriver extends DatabaseDriver = Datab
     const stream =
       scope === undefined
         ? await this.run('stream', attributes, { signal }, async (current) => this.driver.stream(query, { ...options, signal: current }))
-        : await this.#inScope(scope, 'stream', attributes, signal, async (transaction, current) =>
+        : await this.#inScope(scope, { name: 'stream', attributes, signal }, (transaction, current) =>
             transaction.stream(query, { ...options, signal: current }),
           );
     try {

@@ -52,8 +52,12 @@ export interface DatabaseDriver extends Driver {
  */
 export interface DriverTransaction {
   execute(query: CompiledQuery, signal?: AbortSignal): StatementResult | Promise<StatementResult>;
-  /** Runs one statement once for each row of parameters, in order. The first that fails ends it. Gives the number of rows affected. */
-  executeMany(query: CompiledQuery, parameterRows: readonly (readonly unknown[])[], signal?: AbortSignal): bigint | Promise<bigint>;
+  /** Runs one statement once for each row of parameters, in order. The first that fails ends it. Gives the sum of affected rows, and no rows. */
+  executeMany(
+    query: CompiledQuery,
+    parameterRows: readonly (readonly unknown[])[],
+    signal?: AbortSignal,
+  ): StatementResult | Promise<StatementResult>;
   /** MUST end with `failed-precondition` when the transaction ends before the stream does. */
   stream(query: CompiledQuery, options: StreamOptions): StatementStream;
   /** Runs a text of several statements. */

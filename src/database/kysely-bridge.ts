@@ -57,9 +57,14 @@ class BridgeExecutor extends DefaultQueryExecutor {
     this.#dialect = dialect;
   }
 
-  override async executeQuery<Row>(query: CompiledQuery, options?: SignalOptions): Promise<QueryResult<Row>> {
+  override executeQuery<Row>(query: CompiledQuery, options?: SignalOptions): Promise<QueryResult<Row>> {
     // The rows are what the engine says they are; Kysely's own drivers make the same claim.
-    let result = (await this.#runner.execute(query, options?.signal)) as QueryResult<Row>;
+    const executed = this.#runner.execute(query, options?.signal) as Promise<QueryResult<Row>>;
+    return this.plugins.length === 0 ? executed : this.#transformed(query, executed);
+  }
+
+  async #transformed<Row>(query: CompiledQuery, executed: Promise<QueryResult<Row>>): Promise<QueryResult<Row>> {
+    let result = await executed;
     for (const plugin of this.plugins) result = await transform(plugin, query, result);
     return result;
   }

@@ -1,14 +1,15 @@
 import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from 'node:sqlite';
 
 import { invalidArgument } from '../../core/index.ts';
+import { toSqliteValues } from './parameters.ts';
 
 /** A row as SQLite gives it. */
 export type Row = Record<string, SQLOutputValue>;
 
 /** What a statement that returns no rows did. Both are left over from the one before when it was no write. */
 export interface Changes {
-  readonly changes: bigint;
-  readonly lastInsertRowid: bigint;
+  readonly changes: number;
+  readonly lastInsertRowid: number | bigint;
 }
 
 /** What a statement gave: its rows, or what it changed when it is of the kind that returns none. */
@@ -23,6 +24,7 @@ interface Statement {
   readonly isOpenEnded: boolean;
   /** The names of its columns; none when it returns no rows. */
   columns: readonly string[];
+  lastUse: number;
 }
 
 /**
@@ -38,6 +40,7 @@ const smallestSafe = BigInt(Number.MIN_SAFE_INTEGER);
 export class SqliteConnection {
   readonly native: DatabaseSync;
   readonly #statements = new Map<string, Statement>();
+  #uses = 0;
 
   constructor(native: DatabaseSync) {
     this.native = native;
@@ -51,12 +54,26 @@ export class SqliteConnection {
   /** Runs a statement. */
   execute(sql: string, values: readonly SQLInputValue[]): Executed {
     const statement = this.#statement(sql);
-    // Both results are typed by their defaults; the statement was switched to arrays and bigints.
-    if (statement.columns.length > 0) {
-      const tuples = statement.prepared.all(...values) as unknown as SQLOutputValue[][];
-      return { rows: toRows(statement, tuples), changes: undefined };
+    if (statement.columns.length > 0) return { rows: all(statement, values), changes: undefined };
+    const { changes, lastInsertRowid } = statement.prepared.run(...values);
+    return {
+      rows: [],
+      changes: {
+        changes: Number(changes),
+        lastInsertRowid: Number.isSafeInteger(lastInsertRowid) ? lastInsertRowid : this.#exactLastInsertRowid(),
+      },
+    };
+  }
+
+  /** Runs a statement once for each row of parameters; gives the sum of changed or returned rows. */
+  executeMany(sql: string, parameterRows: readonly (readonly unknown[])[]): number {
+    const statement = this.#statement(sql);
+    let affected = 0;
+    for (const parameters of parameterRows) {
+      const values = toSqliteValues(parameters);
+      affected += statement.columns.length > 0 ? all(statement, values).length : Number(statement.prepared.run(...values).changes);
     }
-    return { rows: [], changes: statement.prepared.run(...values) as Changes };
+    return affected;
   }
 
   /** Iterates over the rows of a statement of its own, since a cached one could be run again meanwhile. */
@@ -83,34 +100,50 @@ export class SqliteConnection {
     if (this.native.isOpen) this.native.close();
   }
 
+  #exactLastInsertRowid(): bigint {
+    return BigInt(this.execute('select last_insert_rowid() as id', []).rows[0]?.['id'] as number | bigint);
+  }
+
   #statement(sql: string): Statement {
-    const known = this.#statements.get(sql);
-    if (known !== undefined) {
-      // A Map keeps the order of insertion: the first is the one that was used longest ago.
-      this.#statements.delete(sql);
-      this.#statements.set(sql, known);
-      return known;
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = prepare(this.native, sql);
+      if (this.#statements.size >= statementLimit) this.#forgetLeastRecent();
+      this.#statements.set(sql, statement);
     }
-    const statement = prepare(this.native, sql);
-    if (this.#statements.size >= statementLimit) {
-      for (const oldest of this.#statements.keys()) {
-        this.#statements.delete(oldest);
-        break;
-      }
-    }
-    this.#statements.set(sql, statement);
+    this.#uses += 1;
+    statement.lastUse = this.#uses;
     return statement;
+  }
+
+  // A search over all of them is small beside the preparation that it makes room for, and a hit has nothing to reorder.
+  #forgetLeastRecent(): void {
+    let least: string | undefined;
+    let leastUse = Infinity;
+    for (const [sql, { lastUse }] of this.#statements) {
+      if (lastUse >= leastUse) continue;
+      least = sql;
+      leastUse = lastUse;
+    }
+    if (least !== undefined) this.#statements.delete(least);
   }
 }
 
 function prepare(native: DatabaseSync, sql: string): Statement {
   const prepared = native.prepare(sql);
   assertNothingFollows(sql, prepared.sourceSQL);
+  const columns = columnNames(prepared);
   // Arrays and our own objects take 0.85 of the time that `node:sqlite` takes for objects, which have no prototype; bigints
   // for all integers keep those beyond 2^53 exact, and converting the safe ones back costs a tenth of that.
   prepared.setReturnArrays(true);
-  prepared.setReadBigInts(true);
-  return { prepared, isOpenEnded: sql.replaceAll('(*)', '').includes('*'), columns: columnNames(prepared) };
+  // For a write they would cost a fifth of an insert.
+  if (columns.length > 0) prepared.setReadBigInts(true);
+  return { prepared, isOpenEnded: sql.replaceAll('(*)', '').includes('*'), columns, lastUse: 0 };
+}
+
+function all(statement: Statement, values: readonly SQLInputValue[]): Row[] {
+  // Typed by its default; the statement was switched to arrays.
+  return toRows(statement, statement.prepared.all(...values) as unknown as SQLOutputValue[][]);
 }
 
 // SQLite compiles the first statement of a text and would leave the others out without a word.

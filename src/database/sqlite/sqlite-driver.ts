@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
-import { type CompiledQuery, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely';
+import { type CompiledQuery, type IdentifierNode, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely';
 
 import { type Classify, type Clock, InfrastructureError } from '../../core/index.ts';
 import type {
@@ -59,7 +59,7 @@ export class SqliteDriver implements DatabaseDriver {
   readonly dialect: SqlDialect = {
     createAdapter: () => new SqliteAdapter(),
     createIntrospector: (query) => new SqliteIntrospector(query),
-    createQueryCompiler: () => new SqliteQueryCompiler(),
+    createQueryCompiler: () => new QueryCompiler(),
   };
   readonly classify: Classify;
   readonly #options: SqliteDriverOptions;
@@ -251,6 +251,13 @@ export class SqliteDriver implements DatabaseDriver {
   }
 }
 
+/** Kysely's own, but for identifiers, of which a query is full: compiling a point select takes 0.92 of its time. */
+class QueryCompiler extends SqliteQueryCompiler {
+  protected override visitIdentifier({ name }: IdentifierNode): void {
+    this.append(`"${name.includes('"') ? this.sanitizeIdentifier(name) : name}"`);
+  }
+}
+
 /** The open transaction of the connection that writes. */
 class SqliteTransaction implements DriverTransaction {
   readonly #connection: SqliteConnection;
@@ -269,15 +276,9 @@ class SqliteTransaction implements DriverTransaction {
     return this.#guard(kind, (connection) => executeOn(connection, query, kind));
   }
 
-  executeMany({ sql }: CompiledQuery, parameterRows: readonly (readonly unknown[])[]): bigint {
-    return this.#guard(undefined, (connection) => {
-      let affected = 0n;
-      for (const parameters of parameterRows) {
-        const { rows, changes } = connection.execute(sql, toSqliteValues(parameters));
-        affected += changes?.changes ?? BigInt(rows.length);
-      }
-      return affected;
-    });
+  executeMany({ sql }: CompiledQuery, parameterRows: readonly (readonly unknown[])[]): StatementResult {
+    const affected = this.#guard(undefined, (connection) => connection.executeMany(sql, parameterRows));
+    return { rows: [], numAffectedRows: BigInt(affected) };
   }
 
   async *stream(query: CompiledQuery, { chunkSize, signal }: StreamOptions): StatementStream {
@@ -367,8 +368,9 @@ function executeOn(connection: SqliteConnection, query: CompiledQuery, kind: Sta
   const { rows, changes } = connection.execute(query.sql, toSqliteValues(query.parameters));
   if (!kind.changesRows) return { rows };
   if (changes === undefined) return kind.isRead ? { rows } : { rows, numAffectedRows: BigInt(rows.length) };
-  if (!kind.insertsRows || changes.changes === 0n) return { rows, numAffectedRows: changes.changes };
-  return { rows, numAffectedRows: changes.changes, insertId: changes.lastInsertRowid };
+  const numAffectedRows = BigInt(changes.changes);
+  if (!kind.insertsRows || changes.changes === 0) return { rows, numAffectedRows };
+  return { rows, numAffectedRows, insertId: BigInt(changes.lastInsertRowid) };
 }
 
 function* inChunks({ rows, ...rest }: StatementResult, chunkSize: number): Generator<StatementResult, void> {
