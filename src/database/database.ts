@@ -1,0 +1,348 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+
+import { type Compilable, type CompiledQuery, type Kysely, SelectQueryNode } from 'kysely';
+
+import {
+  abortable,
+  type CallOptions,
+  type Clock,
+  Component,
+  type ComponentOptions,
+  currentContext,
+  InfrastructureError,
+  operation,
+  type OperationAttributes,
+  systemClock,
+} from '../core/index.ts';
+import type { DatabaseDriver, DriverTransaction, StatementResult, StatementStream, StreamOptions } from './driver.ts';
+import { bridgeKysely, type StatementRunner } from './kysely-bridge.ts';
+import { applyMigrations, type AppliedMigrations, type MigrateOptions, type Migration } from './migrations.ts';
+import { type Parameter, PreparedQuery } from './prepared-query.ts';
+import { type TransactionCallback, TransactionScope } from './transaction-scope.ts';
+
+/** Options of every Database. */
+export interface DatabaseOptions extends ComponentOptions {
+  /** For the waits between retries of a transaction. Default {@link systemClock}. */
+  readonly clock?: Clock | undefined;
+}
+
+/** Options of {@link Database.transaction}. */
+export interface TransactionOptions extends CallOptions {
+  /**
+   * How often an outermost transaction is run again after a serialization failure or a deadlock (`aborted`). Default 3. Its
+   * function runs anew each time.
+   */
+  readonly retries?: number;
+}
+
+interface ScopedCall {
+  readonly name: string;
+  readonly attributes: OperationAttributes;
+  readonly signal?: AbortSignal | undefined;
+}
+
+type Attempt<Result> =
+  | { readonly committed: true; readonly scope: TransactionScope; readonly value: Result }
+  | { readonly committed: false; readonly scope: TransactionScope; readonly error: unknown };
+
+/**
+ * A relational database. `query` is a typed Kysely instance (https://kysely.dev); `Schema` has a property for each table, as
+ * Kysely wants it. Every statement that is executed inside of a {@link Database.transaction} joins it.
+ *
+ * Errors, beside those of every component: `already-exists` (unique), `failed-precondition` (foreign key, or a transaction
+ * used after it ended), `invalid-argument` (not null, check, a value that cannot be stored, wrong SQL), `permission-denied`
+ * (read-only), `resource-exhausted` (disk full, or nobody let go of the connection in time), `data-loss` (corrupt). `details`
+ * names `constraint`, `table` and `columns` where the engine does.
+ *
+ * @example
+ * interface Schema { user: { id: Generated<number>; name: string } }
+ * const database = sqliteDatabase<Schema>({ file: 'data/app.db' });
+ * await database.query.insertInto('user').values({ name: 'Ada' }).execute();
+ */
+export class Database<Schema = unknown, AnyDriver extends DatabaseDriver = DatabaseDriver> extends Component<AnyDriver> {
+  /** Builds and executes queries; raw SQL through Kysely's `sql` tag. */
+  readonly query: Kysely<Schema>;
+  readonly #ambient = new AsyncLocalStorage<TransactionScope | undefined>();
+  readonly #clock: Clock;
+
+  constructor(driver: AnyDriver, options: DatabaseOptions = {}) {
+    super('database', driver, options);
+    this.#clock = options.clock ?? systemClock;
+    // A getter in an object literal has a `this` of its own.
+    const ambient = this.#ambient;
+    const runner: StatementRunner = {
+      get ambientScope() {
+        return ambient.getStore();
+      },
+      execute: (query, signal, scope) => this.#execute(query, signal, scope ?? ambient.getStore()),
+      stream: (query, streamOptions, scope) => this.#stream(query, streamOptions, scope ?? ambient.getStore()),
+      begin: async (parent) => await this.#begin(parent),
+    };
+    this.query = bridgeKysely<Schema>(runner, driver.dialect);
+  }
+
+  /** Whether the caller is inside a transaction of this database. */
+  get inTransaction(): boolean {
+    return this.#ambient.getStore() !== undefined;
+  }
+
+  /**
+   * Runs `fn` in a transaction: what is executed inside of it, by whatever code, takes effect when `fn` resolves, or not at
+   * all when it rejects; its error is thrown unchanged. Inside of another transaction it is nested, as a savepoint: when it
+   * fails, only its own work is undone.
+   *
+   * Whatever still uses the transaction after its end gets `failed-precondition`. An abort rolls back at once, and throws
+   * `cancelled` or `deadline-exceeded`.
+   *
+   * @example
+   * await database.transaction(async () => {
+   *   await database.query.insertInto('user').values({ name: 'Ada' }).execute();
+   *   await queue.enqueue(welcome, { name: 'Ada' });
+   * });
+   */
+  async transaction<Result>(fn: () => Promise<Result>, options: TransactionOptions = {}): Promise<Result> {
+    const outer = this.#ambient.getStore();
+    if (outer !== undefined) return await this.#nestedTransaction(outer, fn, options);
+    for (let attempt = 0; ; attempt += 1) {
+      const ended = await this.#outermostTransaction(fn, options, attempt);
+      if (ended !== undefined) return await this.#conclude(ended);
+      // Full jitter: those who collided must not meet again.
+      await this.#clock.sleep(Math.random() * Math.min(1000, 10 * 2 ** attempt), options.signal);
+    }
+  }
+
+  /**
+   * Runs `fn` once the outermost transaction has committed, after those registered before it; never when this transaction,
+   * or one around it, rolls back. Outside of a transaction it runs at once, and this resolves when it has.
+   *
+   * `transaction()` resolves after these. When one throws, the others still run, and `transaction()` rejects with outcome
+   * `applied`.
+   */
+  async afterCommit(fn: TransactionCallback): Promise<void> {
+    const scope = this.#ambient.getStore();
+    if (scope === undefined) await fn();
+    else scope.afterCommit(fn);
+  }
+
+  /**
+   * Runs `fn` when this transaction, or one around it, has rolled back, once the outermost has settled. Outside of a
+   * transaction there is nothing to roll back and `fn` never runs.
+   */
+  afterRollback(fn: TransactionCallback): void {
+    this.#ambient.getStore()?.afterRollback(fn);
+  }
+
+  /**
+   * Builds and compiles a query once, to be executed many times; twice as fast as building it each time.
+   *
+   * @example
+   * const userById = database.prepare((query, parameter: Parameter<{ id: number }>) =>
+   *   query.selectFrom('user').select(['id', 'name']).where('id', '=', parameter('id')));
+   * const ada = await userById.executeTakeFirst({ id: 1 });
+   */
+  prepare<Parameters extends object, Output>(
+    build: (query: Kysely<Schema>, parameter: Parameter<Parameters>) => Compilable<Output>,
+  ): PreparedQuery<Parameters, Output> {
+    return new PreparedQuery<Parameters, Output>(
+      {
+        execute: (query, signal) => this.#execute(query, signal, this.#ambient.getStore()),
+        executeMany: async (query, parameterRows, signal) => await this.#executeMany(query, parameterRows, signal),
+      },
+      (parameter) => build(this.query, parameter),
+    );
+  }
+
+  /**
+   * Applies the migrations that have not been applied, in their order, each exactly once also when several processes start
+   * at the same time. Throws `failed-precondition` when one that was applied has since been edited, removed or moved; a
+   * migration that fails is undone where the engine can, and those after it are not tried. A database that is ahead of the
+   * list, as in a rolling deploy, is accepted.
+   */
+  async migrate(migrations: readonly Migration[], options: MigrateOptions = {}): Promise<AppliedMigrations> {
+    const host = {
+      inTransaction: this.inTransaction,
+      query: this.query as unknown as Kysely<unknown>,
+      transaction: async <Result>(fn: () => Promise<Result>): Promise<Result> =>
+        await this.transaction(fn, { signal: options.signal }),
+      script: async (text: string): Promise<void> => await this.#script(text),
+    };
+    return await operation('database', 'migrate', { adapter: this.adapter }, async () => {
+      try {
+        return await applyMigrations(host, migrations, options);
+      } catch (error) {
+        throw this.wrap(error, 'migrate', options.signal);
+      }
+    });
+  }
+
+  #execute(query: CompiledQuery, signal: AbortSignal | undefined, scope: TransactionScope | undefined): Promise<StatementResult> {
+    const attributes: OperationAttributes = { statement: query.sql };
+    if (scope !== undefined) {
+      return this.#inScope(scope, { name: 'query', attributes, signal }, (transaction, current) => transaction.execute(query, current));
+    }
+    return this.run('query', attributes, { signal, repeatable: SelectQueryNode.is(query.query as never) }, async (current) =>
+      counted(attributes, await this.driver.execute(query, current)),
+    );
+  }
+
+  async #executeMany(query: CompiledQuery, parameterRows: readonly (readonly unknown[])[], signal: AbortSignal | undefined): Promise<bigint> {
+    const scope = this.#ambient.getStore();
+    if (scope === undefined) return await this.transaction(async () => await this.#executeMany(query, parameterRows, signal), { signal });
+    const attributes: OperationAttributes = { statement: query.sql, repetitions: parameterRows.length };
+    const { numAffectedRows = 0n } = await this.#inScope(scope, { name: 'query', attributes, signal }, (transaction, current) =>
+      transaction.executeMany(query, parameterRows, current),
+    );
+    return numAffectedRows;
+  }
+
+  async #script(text: string): Promise<void> {
+    const scope = this.#ambient.getStore();
+    if (scope === undefined) await this.transaction(async () => await this.#script(text));
+    else await this.#inScope(scope, { name: 'script', attributes: { statement: text } }, async (transaction) => await transaction.script(text));
+  }
+
+  #inScope<Result extends StatementResult | StatementStream | void>(
+    scope: TransactionScope,
+    call: ScopedCall,
+    fn: (transaction: DriverTransaction, signal: AbortSignal | undefined) => Result | Promise<Result>,
+  ): Promise<Result> {
+    call.attributes['adapter'] = this.driver.adapter;
+    return operation('database', call.name, call.attributes, () => this.#guardedInScope(scope, call, fn));
+  }
+
+  async #guardedInScope<Result extends StatementResult | StatementStream | void>(
+    scope: TransactionScope,
+    { name, attributes, signal = currentContext().signal }: ScopedCall,
+    fn: (transaction: DriverTransaction, signal: AbortSignal | undefined) => Result | Promise<Result>,
+  ): Promise<Result> {
+    try {
+      signal?.throwIfAborted();
+      const result = (await scope.use((transaction) => fn(transaction, signal), signal)) as Result;
+      if (result !== undefined && 'rows' in result) counted(attributes, result);
+      return result;
+    } catch (error) {
+      throw this.wrap(error, name, signal);
+    }
+  }
+
+  async *#stream(query: CompiledQuery, options: StreamOptions, scope: TransactionScope | undefined): StatementStream {
+    const signal = options.signal ?? currentContext().signal;
+    const attributes: OperationAttributes = { statement: query.sql, rows: 0 };
+    // The event covers the opening; a consumer may take a stream's rows over hours.
+    const stream =
+      scope === undefined
+        ? await this.run('stream', attributes, { signal }, async (current) => this.driver.stream(query, { ...options, signal: current }))
+        : await this.#inScope(scope, { name: 'stream', attributes, signal }, (transaction, current) =>
+            transaction.stream(query, { ...options, signal: current }),
+          );
+    try {
+      for await (const chunk of stream) {
+        signal?.throwIfAborted();
+        yield chunk;
+      }
+    } catch (error) {
+      throw this.wrap(error, 'stream', signal);
+    }
+  }
+
+  async #begin(parent: TransactionScope | undefined): Promise<TransactionScope> {
+    try {
+      if (parent !== undefined) return await parent.nest();
+      await this.start();
+      return await TransactionScope.begin(this.driver);
+    } catch (error) {
+      throw this.wrap(error, 'transaction');
+    }
+  }
+
+  /** Gives undefined when the attempt is to be repeated. */
+  async #outermostTransaction<Result>(
+    fn: () => Promise<Result>,
+    { signal, retries = 3 }: TransactionOptions,
+    attempt: number,
+  ): Promise<Attempt<Result> | undefined> {
+    const isRetried = (error: unknown): boolean =>
+      attempt < retries && InfrastructureError.is(error, 'aborted') && error.component === 'database' && error.retryable;
+    const attributes: OperationAttributes = { attempt };
+    try {
+      const ended = await this.run('transaction', attributes, { signal }, async (current) =>
+        await this.#attempt(await TransactionScope.begin(this.driver, current), fn, { attributes, signal: current }),
+      );
+      return !ended.committed && isRetried(ended.error) ? undefined : ended;
+    } catch (error) {
+      if (isRetried(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async #nestedTransaction<Result>(outer: TransactionScope, fn: () => Promise<Result>, { signal }: TransactionOptions): Promise<Result> {
+    const attributes: OperationAttributes = { adapter: this.adapter, nested: true };
+    const ended = await operation('database', 'transaction', attributes, async () => {
+      const current = signal ?? currentContext().signal;
+      try {
+        return await this.#attempt(await outer.nest(current), fn, { attributes, signal: current });
+      } catch (error) {
+        throw this.wrap(error, 'transaction', current);
+      }
+    });
+    if (!ended.committed) throw ended.error;
+    return ended.value;
+  }
+
+  // The function's own error is given back as a value, so that nothing on the way wraps it, or repeats a part of the work.
+  async #attempt<Result>(
+    scope: TransactionScope,
+    fn: () => Promise<Result>,
+    { attributes, signal }: { readonly attributes: OperationAttributes; readonly signal: AbortSignal | undefined },
+  ): Promise<Attempt<Result>> {
+    let value: Result;
+    try {
+      const work = this.#ambient.run(scope, async () => await fn());
+      value = await (signal === undefined ? work : abortable(work, signal));
+    } catch (error) {
+      attributes['committed'] = false;
+      await scope.rollback();
+      return { committed: false, scope, error: signal?.aborted && error === signal.reason ? this.#aborted(signal) : error };
+    }
+    try {
+      await scope.commit();
+    } catch (error) {
+      return { committed: false, scope, error: this.wrap(error, 'transaction') };
+    }
+    attributes['committed'] = true;
+    return { committed: true, scope, value };
+  }
+
+  async #conclude<Result>(ended: Attempt<Result>): Promise<Result> {
+    const errors: unknown[] = [];
+    for (const callback of ended.scope.dueCallbacks()) {
+      try {
+        await callback();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    if (!ended.committed) throw ended.error;
+    if (errors.length === 0) return ended.value;
+    throw new InfrastructureError({
+      code: 'internal',
+      component: 'database',
+      adapter: this.adapter,
+      operation: 'transaction',
+      outcome: 'applied',
+      message: `the transaction was committed, but ${errors.length} of what was to run after it failed: do not repeat it, see the cause`,
+      cause: errors.length === 1 ? errors[0] : new AggregateError(errors),
+    });
+  }
+
+  #aborted(signal: AbortSignal): InfrastructureError {
+    const { code, message, cause } = this.wrap(signal.reason, 'transaction', signal);
+    const origin = { component: 'database', adapter: this.adapter, operation: 'transaction' };
+    return new InfrastructureError({ code, ...origin, outcome: 'not-applied', message: `${message}; it was rolled back`, cause });
+  }
+}
+
+function counted(attributes: OperationAttributes, result: StatementResult): StatementResult {
+  attributes['rows'] = result.numAffectedRows === undefined ? result.rows.length : Number(result.numAffectedRows);
+  return result;
+}

@@ -1,0 +1,72 @@
+import type { CompiledQuery, Dialect, QueryResult } from 'kysely';
+
+import type { Capabilities, Driver } from '../core/index.ts';
+
+/** What a database adapter can do. */
+export interface DatabaseCapabilities extends Capabilities {
+  /** Statements outside of a transaction go on while a transaction is open. When not, they wait for it to end. */
+  readonly concurrentReads: boolean;
+  /** A stream of rows is read as it is consumed. When not, all its rows are in memory at once. */
+  readonly boundedStreams: boolean;
+  /** A migration that fails leaves the schema as it was. */
+  readonly transactionalDdl: boolean;
+}
+
+/** The parts of a Kysely dialect that say how its SQL is written. */
+export type SqlDialect = Pick<Dialect, 'createAdapter' | 'createIntrospector' | 'createQueryCompiler'>;
+
+/** What a statement gave. `rows` is empty for a statement that returns none. */
+export type StatementResult = QueryResult<Readonly<Record<string, unknown>>>;
+
+/** The rows of a stream, in chunks. MUST release its connection when it ends, fails, or is returned early. */
+export type StatementStream = AsyncIterableIterator<StatementResult>;
+
+/** How a stream is read. */
+export interface StreamOptions {
+  /** Rows in a chunk, at most. At least 1. */
+  readonly chunkSize: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * A database engine. Every method throws the engine's raw error. Integers that are not safe as numbers MUST come back as
+ * bigint; no value may be changed on its way in or out without an error.
+ */
+export interface DatabaseDriver extends Driver {
+  readonly capabilities: DatabaseCapabilities;
+  readonly dialect: SqlDialect;
+  /** Runs one statement outside of any transaction; it takes effect by itself, or not at all. MAY answer at once. */
+  execute(query: CompiledQuery, signal?: AbortSignal): StatementResult | Promise<StatementResult>;
+  /** Streams the rows of one statement outside of any transaction, all of one moment. */
+  stream(query: CompiledQuery, options: StreamOptions): StatementStream;
+  /**
+   * Opens a transaction on a connection of its own. The wait for it MUST be bounded (`resource-exhausted`), fair, and end
+   * with the signal.
+   */
+  begin(signal?: AbortSignal): Promise<DriverTransaction>;
+}
+
+/**
+ * An open transaction. Calls on it MUST be served in their order. After `commit` or `rollback` has been called no other call
+ * may reach the connection, which may by then be somebody else's.
+ */
+export interface DriverTransaction {
+  execute(query: CompiledQuery, signal?: AbortSignal): StatementResult | Promise<StatementResult>;
+  /** Runs one statement once for each row of parameters, in order. The first that fails ends it. Gives the sum of affected rows, and no rows. */
+  executeMany(
+    query: CompiledQuery,
+    parameterRows: readonly (readonly unknown[])[],
+    signal?: AbortSignal,
+  ): StatementResult | Promise<StatementResult>;
+  /** MUST end with `failed-precondition` when the transaction ends before the stream does. */
+  stream(query: CompiledQuery, options: StreamOptions): StatementStream;
+  /** Runs a text of several statements. */
+  script(text: string): void | Promise<void>;
+  savepoint(name: string): void | Promise<void>;
+  rollbackToSavepoint(name: string): void | Promise<void>;
+  releaseSavepoint(name: string): void | Promise<void>;
+  /** Releases the connection, whether it succeeds or throws; when it throws, nothing of the transaction is left open. */
+  commit(): void | Promise<void>;
+  /** Releases the connection, whether it succeeds or throws. */
+  rollback(): void | Promise<void>;
+}

@@ -1,0 +1,13 @@
+export { Database, type DatabaseOptions, type TransactionOptions } from './database.ts';
+export type {
+  DatabaseCapabilities,
+  DatabaseDriver,
+  DriverTransaction,
+  SqlDialect,
+  StatementResult,
+  StatementStream,
+  StreamOptions,
+} from './driver.ts';
+export type { AppliedMigrations, MigrateOptions, Migration } from './migrations.ts';
+export { type Parameter, PreparedQuery } from './prepared-query.ts';
+export type { TransactionCallback } from './transaction-scope.ts';

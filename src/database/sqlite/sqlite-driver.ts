@@ -1,0 +1,400 @@
+import { mkdir } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+import { type CompiledQuery, type IdentifierNode, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely';
+
+import { type Classify, type Clock, InfrastructureError } from '../../core/index.ts';
+import type {
+  DatabaseCapabilities,
+  DatabaseDriver,
+  DriverTransaction,
+  SqlDialect,
+  StatementResult,
+  StatementStream,
+  StreamOptions,
+} from '../driver.ts';
+import { Semaphore } from '../semaphore.ts';
+import { classifySqlite, isBusy, isRefusedWrite } from './classify.ts';
+import { SqliteConnection } from './connection.ts';
+import { toSqliteValues } from './parameters.ts';
+import { kindOf, type StatementKind } from './routing.ts';
+
+/** A {@link SqliteDriver}'s options, with every default filled in. */
+export interface SqliteDriverOptions {
+  readonly file: string;
+  readonly synchronous: 'normal' | 'full';
+  readonly waitTimeout: number;
+  readonly clock: Clock;
+}
+
+/** What {@link SqliteDriver} gives as its `native`. */
+export interface SqliteNative {
+  /** The connection that writes. Whatever is done on it bypasses transactions and their queue. */
+  readonly writer: DatabaseSync;
+}
+
+/** Streams that may be open at once; each holds a connection. */
+const streamLimit = 16;
+
+/** Connections kept for streams to come, beside those in use. */
+const idleStreamLimit = 2;
+
+/** The longest pause between two tries for another process's lock, in milliseconds. SQLite itself sleeps up to 100, and blocks. */
+const busyPause = 25;
+
+/**
+ * SQLite through `node:sqlite`, whose calls block: each statement is done when its call returns.
+ *
+ * A file in WAL mode has one connection that writes, one that reads (read-only, so that SQLite itself refuses what was taken
+ * for a read and is none), and one more for each open stream, since a stream holds its connection at one moment in time.
+ * Memory has one connection for everything: there, whatever is outside of the open transaction waits for its end.
+ *
+ * Nothing blocks on another process's lock: SQLite's busy timeout is zero, and the wait is ours, with the signal.
+ */
+export class SqliteDriver implements DatabaseDriver {
+  readonly adapter = 'sqlite';
+  readonly capabilities: DatabaseCapabilities;
+  readonly dialect: SqlDialect = {
+    createAdapter: () => new SqliteAdapter(),
+    createIntrospector: (query) => new SqliteIntrospector(query),
+    createQueryCompiler: () => new QueryCompiler(),
+  };
+  readonly classify: Classify;
+  readonly #options: SqliteDriverOptions;
+  readonly #isMemory: boolean;
+  readonly #writing: Semaphore;
+  readonly #streaming: Semaphore;
+  readonly #idleStreams: SqliteConnection[] = [];
+  readonly #openStreams = new Set<SqliteConnection>();
+  /** Texts that a read-only connection refused. */
+  readonly #hiddenWrites = new Set<string>();
+  #writer: SqliteConnection | undefined;
+  #reader: SqliteConnection | undefined;
+
+  constructor(options: SqliteDriverOptions) {
+    this.#options = options;
+    this.#isMemory = options.file === ':memory:';
+    this.capabilities = this.#isMemory
+      ? { concurrentReads: false, boundedStreams: false, transactionalDdl: true }
+      : { concurrentReads: true, boundedStreams: true, transactionalDdl: true };
+    this.classify = classifySqlite(options.file);
+    this.#writing = new Semaphore(`the writer of "${options.file}"`, 1);
+    this.#streaming = new Semaphore(`a connection for a stream of "${options.file}"`, streamLimit);
+  }
+
+  get native(): SqliteNative {
+    return { writer: this.#open.native };
+  }
+
+  async start(): Promise<void> {
+    const { file, synchronous, waitTimeout } = this.#options;
+    if (!this.#isMemory) await mkdir(dirname(resolve(file)), { recursive: true });
+    // Several processes may open a new file at the same moment; switching it to WAL needs it alone for an instant.
+    const writer = new SqliteConnection(new DatabaseSync(file, { timeout: waitTimeout, enableForeignKeyConstraints: true }));
+    try {
+      if (!this.#isMemory) writer.native.exec(`pragma journal_mode = wal; pragma synchronous = ${synchronous}`);
+      // Reads the schema, so that a damaged file shows now.
+      writer.native.exec('select count(*) from sqlite_schema; pragma busy_timeout = 0');
+      if (!this.#isMemory) this.#reader = this.#connectReader();
+      this.#writer = writer;
+    } catch (error) {
+      writer.close();
+      throw error;
+    }
+  }
+
+  async checkHealth(): Promise<void> {
+    (this.#reader ?? this.#open).execute('select count(*) from sqlite_schema', []);
+  }
+
+  /** Resolves when no transaction and no stream is open. */
+  async drain(signal?: AbortSignal): Promise<void> {
+    await this.#writing.untilIdle(signal);
+    await this.#streaming.untilIdle(signal);
+  }
+
+  async close(): Promise<void> {
+    const closed = new InfrastructureError({ code: 'failed-precondition', component: 'database', adapter: this.adapter, message: `the database "${this.#options.file}" is closed` });
+    this.#writing.refuseAll(closed);
+    this.#streaming.refuseAll(closed);
+    // The writer is last: the last connection to go folds the write-ahead log into the file, which a reader cannot.
+    for (const connection of [...this.#openStreams, ...this.#idleStreams, this.#reader, this.#writer]) connection?.close();
+    this.#openStreams.clear();
+    this.#idleStreams.length = 0;
+  }
+
+  execute(query: CompiledQuery, signal?: AbortSignal): StatementResult | Promise<StatementResult> {
+    const kind = kindOf(query);
+    const reader = this.#reader;
+    if (reader !== undefined && kind.isRead && !this.#hiddenWrites.has(query.sql)) {
+      try {
+        return executeOn(reader, query, kind);
+      } catch (error) {
+        if (!isRefusedWrite(error)) {
+          if (isBusy(error)) return this.#untilNotBusy(() => executeOn(reader, query, kind), signal);
+          throw error;
+        }
+        this.#rememberHiddenWrite(query.sql);
+      }
+    }
+    if (!this.#writing.tryAcquire()) return this.#executeInTurn(query, kind, signal);
+    try {
+      return this.#executeAlone(query, kind);
+    } catch (error) {
+      if (!isBusy(error)) throw error;
+    } finally {
+      this.#writing.release();
+    }
+    return this.#executeInTurn(query, kind, signal);
+  }
+
+  async *stream(query: CompiledQuery, { chunkSize, signal }: StreamOptions): StatementStream {
+    const kind = kindOf(query);
+    const { waitTimeout } = this.#options;
+    if (this.#isMemory || !kind.isRead || this.#hiddenWrites.has(query.sql)) {
+      yield* inChunks(await this.execute(query, signal), chunkSize);
+      return;
+    }
+    await this.#streaming.acquire({ timeout: waitTimeout, signal });
+    let connection: SqliteConnection | undefined;
+    let isWrite = false;
+    try {
+      connection = this.#idleStreams.pop() ?? this.#connectReader();
+      this.#openStreams.add(connection);
+      yield* paced(connection.iterate(query.sql, toSqliteValues(query.parameters), chunkSize), signal);
+    } catch (error) {
+      if (!isRefusedWrite(error)) throw error;
+      isWrite = true;
+    } finally {
+      this.#streaming.release();
+      if (connection !== undefined) this.#retire(connection);
+    }
+    if (!isWrite) return;
+    this.#rememberHiddenWrite(query.sql);
+    yield* inChunks(await this.execute(query, signal), chunkSize);
+  }
+
+  async begin(signal?: AbortSignal): Promise<DriverTransaction> {
+    await this.#writing.acquire({ timeout: this.#options.waitTimeout, signal });
+    try {
+      const writer = this.#open;
+      // Taking the write lock at once: a transaction that first reads and then writes could find that another process has
+      // written meanwhile, and would have to be run again.
+      await this.#untilNotBusy(() => writer.execute('begin immediate', []), signal);
+      return new SqliteTransaction(writer, () => {
+        this.#writing.release();
+      });
+    } catch (error) {
+      this.#writing.release();
+      throw error;
+    }
+  }
+
+  get #open(): SqliteConnection {
+    if (this.#writer !== undefined) return this.#writer;
+    throw new InfrastructureError({
+      code: 'failed-precondition',
+      component: 'database',
+      adapter: this.adapter,
+      message: `the database "${this.#options.file}" is not open: call start() first`,
+    });
+  }
+
+  async #executeInTurn(query: CompiledQuery, kind: StatementKind, signal: AbortSignal | undefined): Promise<StatementResult> {
+    await this.#writing.acquire({ timeout: this.#options.waitTimeout, signal });
+    try {
+      return await this.#untilNotBusy(() => this.#executeAlone(query, kind), signal);
+    } finally {
+      this.#writing.release();
+    }
+  }
+
+  #executeAlone(query: CompiledQuery, kind: StatementKind): StatementResult {
+    const writer = this.#open;
+    const result = executeOn(writer, query, kind);
+    if (kind.isRaw && writer.inTransaction) {
+      writer.execute('rollback', []);
+      throw transactionStatementRefused();
+    }
+    return result;
+  }
+
+  async #untilNotBusy<Result>(fn: () => Result, signal: AbortSignal | undefined): Promise<Result> {
+    const { clock, waitTimeout } = this.#options;
+    const deadline = clock.now() + waitTimeout;
+    for (let pause = 1; ; pause = Math.min(busyPause, pause * 2)) {
+      try {
+        return fn();
+      } catch (error) {
+        if (!isBusy(error) || clock.now() >= deadline) throw error;
+        await clock.sleep(pause, signal);
+      }
+    }
+  }
+
+  #connectReader(): SqliteConnection {
+    return new SqliteConnection(new DatabaseSync(this.#options.file, { readOnly: true, timeout: 0 }));
+  }
+
+  #retire(connection: SqliteConnection): void {
+    const isOurs = this.#openStreams.delete(connection);
+    if (isOurs && this.#idleStreams.length < idleStreamLimit) this.#idleStreams.push(connection);
+    else connection.close();
+  }
+
+  #rememberHiddenWrite(sql: string): void {
+    // Texts without end would come from values written into them; forgetting costs one more refusal.
+    if (this.#hiddenWrites.size >= 1000) this.#hiddenWrites.clear();
+    this.#hiddenWrites.add(sql);
+  }
+}
+
+/** Kysely's own, but for identifiers, of which a query is full: compiling a point select takes 0.92 of its time. */
+class QueryCompiler extends SqliteQueryCompiler {
+  protected override visitIdentifier({ name }: IdentifierNode): void {
+    this.append(`"${name.includes('"') ? this.sanitizeIdentifier(name) : name}"`);
+  }
+}
+
+/** The open transaction of the connection that writes. */
+class SqliteTransaction implements DriverTransaction {
+  readonly #connection: SqliteConnection;
+  readonly #release: () => void;
+  readonly #streams = new Set<Iterator<unknown>>();
+  #isOver = false;
+  #broken: unknown;
+
+  constructor(connection: SqliteConnection, release: () => void) {
+    this.#connection = connection;
+    this.#release = release;
+  }
+
+  execute(query: CompiledQuery): StatementResult {
+    const kind = kindOf(query);
+    return this.#guard(kind, (connection) => executeOn(connection, query, kind));
+  }
+
+  executeMany({ sql }: CompiledQuery, parameterRows: readonly (readonly unknown[])[]): StatementResult {
+    const affected = this.#guard(undefined, (connection) => connection.executeMany(sql, parameterRows));
+    return { rows: [], numAffectedRows: BigInt(affected) };
+  }
+
+  async *stream(query: CompiledQuery, { chunkSize, signal }: StreamOptions): StatementStream {
+    const kind = kindOf(query);
+    if (!kind.isRead || kind.changesRows) {
+      yield* inChunks(this.execute(query), chunkSize);
+      return;
+    }
+    const chunks = this.#guard(kind, (connection) => connection.iterate(query.sql, toSqliteValues(query.parameters), chunkSize));
+    this.#streams.add(chunks);
+    try {
+      yield* paced(chunks, signal);
+      if (this.#isOver) throw this.#overError();
+    } finally {
+      this.#streams.delete(chunks);
+    }
+  }
+
+  script(text: string): void {
+    this.#guard(kindOf({ sql: text, query: { kind: 'RawNode' } } as unknown as CompiledQuery), (connection) => {
+      connection.script(text);
+    });
+  }
+
+  savepoint(name: string): void {
+    this.#guard(undefined, (connection) => connection.execute(`savepoint ${quoted(name)}`, []));
+  }
+
+  rollbackToSavepoint(name: string): void {
+    this.#guard(undefined, (connection) => connection.execute(`rollback to ${quoted(name)}`, []));
+  }
+
+  releaseSavepoint(name: string): void {
+    this.#guard(undefined, (connection) => connection.execute(`release ${quoted(name)}`, []));
+  }
+
+  commit(): void {
+    this.#settle((connection) => {
+      if (this.#broken !== undefined) throw this.#broken;
+      try {
+        connection.execute('commit', []);
+      } catch (error) {
+        if (connection.inTransaction) connection.execute('rollback', []);
+        throw error;
+      }
+    });
+  }
+
+  rollback(): void {
+    this.#settle((connection) => {
+      if (connection.native.isOpen && connection.inTransaction) connection.execute('rollback', []);
+    });
+  }
+
+  #settle(fn: (connection: SqliteConnection) => void): void {
+    if (this.#isOver) throw this.#overError();
+    this.#isOver = true;
+    try {
+      for (const stream of this.#streams) stream.return?.();
+      fn(this.#connection);
+    } finally {
+      this.#release();
+    }
+  }
+
+  /** Nothing may reach the connection once SQLite, or a raw statement, has ended the transaction: it would take effect by itself. */
+  #guard<Result>(kind: StatementKind | undefined, fn: (connection: SqliteConnection) => Result): Result {
+    if (this.#isOver) throw this.#overError();
+    if (this.#broken !== undefined) throw this.#broken;
+    try {
+      const result = fn(this.#connection);
+      if (kind?.isRaw && !this.#connection.inTransaction) this.#broken = transactionStatementRefused();
+      else return result;
+    } catch (error) {
+      if (this.#connection.native.isOpen && !this.#connection.inTransaction) this.#broken = error;
+      throw error;
+    }
+    throw this.#broken;
+  }
+
+  #overError(): InfrastructureError {
+    return new InfrastructureError({ code: 'failed-precondition', component: 'database', adapter: 'sqlite', message: 'this transaction has ended' });
+  }
+}
+
+function executeOn(connection: SqliteConnection, query: CompiledQuery, kind: StatementKind): StatementResult {
+  const { rows, changes } = connection.execute(query.sql, toSqliteValues(query.parameters));
+  if (!kind.changesRows) return { rows };
+  if (changes === undefined) return kind.isRead ? { rows } : { rows, numAffectedRows: BigInt(rows.length) };
+  const numAffectedRows = BigInt(changes.changes);
+  if (!kind.insertsRows || changes.changes === 0) return { rows, numAffectedRows };
+  return { rows, numAffectedRows, insertId: BigInt(changes.lastInsertRowid) };
+}
+
+function* inChunks({ rows, ...rest }: StatementResult, chunkSize: number): Generator<StatementResult, void> {
+  for (let start = 0; start < rows.length; start += chunkSize) yield { ...rest, rows: rows.slice(start, start + chunkSize) };
+}
+
+/** Lets other work have its turn between chunks: reading one blocks. */
+async function* paced(chunks: Iterable<StatementResult['rows']>, signal: AbortSignal | undefined): StatementStream {
+  for (const rows of chunks) {
+    signal?.throwIfAborted();
+    yield { rows };
+    await nextTurn();
+  }
+}
+
+function quoted(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+function transactionStatementRefused(): InfrastructureError {
+  return new InfrastructureError({
+    code: 'failed-precondition',
+    component: 'database',
+    adapter: 'sqlite',
+    message: 'raw SQL must not begin or end a transaction, and what it was part of was rolled back: use database.transaction()',
+  });
+}
