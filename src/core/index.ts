@@ -56,6 +56,7 @@ export {
   type OperationSubscriber,
   subscribeToOperations,
 } from './operation.ts';
+export { KeyedMutex } from './keyed-mutex.ts';
 export { importPeer } from './peers.ts';
 export { abortable, definePolicy, noPolicy, type Policy, type PolicyCall, PolicyExecutor, type PolicyOptions } from './policies.ts';
 export { type ByteSize, type Duration, toBytes, toMilliseconds } from './quantities.ts';
