@@ -70,7 +70,9 @@ export function fakeClock(startAt: number = Date.UTC(2026, 0, 1)): FakeClock {
       const end = now + milliseconds;
       await settle();
       for (;;) {
-        const due = sleepers.filter(({ wakeAt }) => wakeAt <= end).toSorted((a, b) => a.wakeAt - b.wakeAt)[0];
+        const due = sleepers
+          .filter(({ wakeAt }) => wakeAt <= end)
+          .toSorted((a, b) => a.wakeAt - b.wakeAt)[0];
         if (due === undefined) break;
         now = Math.max(now, due.wakeAt);
         sleepers = sleepers.filter((sleeper) => sleeper !== due);

@@ -136,7 +136,8 @@ export abstract class Component<AnyDriver extends Driver = Driver> implements Ma
   protected wrap(error: unknown, name: string, signal?: AbortSignal): InfrastructureError {
     const origin = { component: this.component, adapter: this.driver.adapter, operation: name };
     // Whatever a driver makes of an abort, the caller's reason says whether it was a deadline or a cancellation.
-    if (signal?.aborted && !InfrastructureError.is(error)) return wrapError(abortReason(signal), origin);
+    if (signal?.aborted && !InfrastructureError.is(error))
+      return wrapError(abortReason(signal), origin);
     return wrapError(error, origin, this.driver.classify);
   }
 
@@ -216,6 +217,7 @@ export abstract class Component<AnyDriver extends Driver = Driver> implements Ma
 // Any reason but a timeout is a cancellation, whatever the caller gave to `abort()`.
 function abortReason(signal: AbortSignal): Error {
   const reason: unknown = signal.reason;
-  if (reason instanceof Error && (reason.name === 'TimeoutError' || reason.name === 'AbortError')) return reason;
+  if (reason instanceof Error && (reason.name === 'TimeoutError' || reason.name === 'AbortError'))
+    return reason;
   return new DOMException('aborted', { name: 'AbortError', cause: reason });
 }

@@ -85,7 +85,9 @@ export function registerConformance<Subject, Capability extends string>(
 ): void {
   runner.describe(`${suite.port} conformance: ${target.adapter}`, () => {
     for (const conformanceCase of suite.cases) {
-      const missing = (conformanceCase.requires ?? []).filter((capability) => !target.capabilities[capability]);
+      const missing = (conformanceCase.requires ?? []).filter(
+        (capability) => !target.capabilities[capability],
+      );
       const suffix = missing.length === 0 ? '' : ` (refused: no ${missing.join(', ')})`;
       runner.it(`${conformanceCase.id}${suffix}`, async () => {
         const result = await runConformanceCase(conformanceCase, target);

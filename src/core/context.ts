@@ -33,7 +33,8 @@ export function runWithContext<Result>(fields: Context, fn: () => Result): Resul
 /** The current context as data for an envelope; `undefined` when there is nothing to carry. */
 export function contextEnvelope(): ContextEnvelope | undefined {
   const { requestId, tenant, traceparent } = currentContext();
-  if (requestId === undefined && tenant === undefined && traceparent === undefined) return undefined;
+  if (requestId === undefined && tenant === undefined && traceparent === undefined)
+    return undefined;
   return {
     ...(requestId === undefined ? {} : { requestId }),
     ...(tenant === undefined ? {} : { tenant }),

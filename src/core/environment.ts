@@ -38,12 +38,20 @@ export class Environment {
     const own = this.#variables[name] || undefined;
     const file = this.#variables[`${name}_FILE`] || undefined;
     if (file === undefined) return own;
-    if (own !== undefined) return this.problem(name, `set ${name} or ${name}_FILE, not both`, undefined);
+    if (own !== undefined)
+      return this.problem(name, `set ${name} or ${name}_FILE, not both`, undefined);
     try {
-      return readFileSync(file, 'utf8').replace(/\r?\n$/, '') || this.problem(`${name}_FILE`, `${file} is empty`, undefined);
+      return (
+        readFileSync(file, 'utf8').replace(/\r?\n$/, '') ||
+        this.problem(`${name}_FILE`, `${file} is empty`, undefined)
+      );
     } catch (error) {
       const reason = (error as NodeJS.ErrnoException).code ?? String(error);
-      return this.problem(`${name}_FILE`, `cannot read ${file} (${reason}): name a readable file, or set ${name} itself`, undefined);
+      return this.problem(
+        `${name}_FILE`,
+        `cannot read ${file} (${reason}): name a readable file, or set ${name} itself`,
+        undefined,
+      );
     }
   }
 
@@ -59,13 +67,20 @@ export class Environment {
   }
 
   /** A whole number within bounds. */
-  integer(name: string, options: VariableOptions<number> & { readonly min?: number; readonly max?: number } = {}): number {
+  integer(
+    name: string,
+    options: VariableOptions<number> & { readonly min?: number; readonly max?: number } = {},
+  ): number {
     const { min = Number.MIN_SAFE_INTEGER, max = Number.MAX_SAFE_INTEGER } = options;
     const text = this.optional(name);
     if (text === undefined) return options.default ?? this.#missing(name, 0);
     const value = /^-?\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
     if (value >= min && value <= max) return value;
-    return this.problem(name, `${JSON.stringify(text)} is not a whole number from ${min} to ${max}`, options.default ?? 0);
+    return this.problem(
+      name,
+      `${JSON.stringify(text)} is not a whole number from ${min} to ${max}`,
+      options.default ?? 0,
+    );
   }
 
   /** `true` or `false`, also written `1` or `0`. */
@@ -81,20 +96,30 @@ export class Environment {
   duration(name: string, options: VariableOptions<Duration> = {}): number {
     const text = this.optional(name) ?? options.default ?? this.#missing(name, 0);
     try {
-      return toMilliseconds(typeof text === 'string' && /^\d+$/.test(text) ? Number(text) : (text as Duration));
+      return toMilliseconds(
+        typeof text === 'string' && /^\d+$/.test(text) ? Number(text) : (text as Duration),
+      );
     } catch (error) {
       return this.problem(name, (error as Error).message, 0);
     }
   }
 
   /** One of a few words. */
-  oneOf<const Word extends string>(name: string, words: readonly Word[], options: VariableOptions<Word> = {}): Word {
+  oneOf<const Word extends string>(
+    name: string,
+    words: readonly Word[],
+    options: VariableOptions<Word> = {},
+  ): Word {
     const text = this.optional(name);
     const [first] = words;
     if (text === undefined && options.default !== undefined) return options.default;
     const word = words.find((candidate) => candidate === text);
     if (word !== undefined) return word;
-    return this.problem(name, `${text === undefined ? 'it is not set' : `${JSON.stringify(text)} is not known`}: give one of ${words.join(', ')}`, first as Word);
+    return this.problem(
+      name,
+      `${text === undefined ? 'it is not set' : `${JSON.stringify(text)} is not known`}: give one of ${words.join(', ')}`,
+      first as Word,
+    );
   }
 
   /** A URL with one of these schemes (without the colon); a wrong one is reported with its credentials removed. */
@@ -103,10 +128,19 @@ export class Environment {
     const text = this.optional(name) ?? options.default;
     if (text === undefined) return this.#missing(name, placeholder);
     const known = `give a URL that starts with ${schemes.map((scheme) => `${scheme}:`).join(', ')}`;
-    if (!URL.canParse(text)) return this.problem(name, `${JSON.stringify(scrubCredentials(text))} is not a URL: ${known}`, placeholder);
+    if (!URL.canParse(text))
+      return this.problem(
+        name,
+        `${JSON.stringify(scrubCredentials(text))} is not a URL: ${known}`,
+        placeholder,
+      );
     const url = new URL(text);
     if (schemes.includes(url.protocol.slice(0, -1))) return url;
-    return this.problem(name, `the scheme ${url.protocol} is not known here: ${known}`, placeholder);
+    return this.problem(
+      name,
+      `the scheme ${url.protocol} is not known here: ${known}`,
+      placeholder,
+    );
   }
 
   /** Records a mistake that a caller found, and gives the placeholder back. */
@@ -132,6 +166,10 @@ export class Environment {
   }
 
   #missing<Placeholder>(name: string, placeholder: Placeholder): Placeholder {
-    return this.problem(name, `it is not set: set ${name}, or ${name}_FILE to a file that holds it`, placeholder);
+    return this.problem(
+      name,
+      `it is not set: set ${name}, or ${name}_FILE to a file that holds it`,
+      placeholder,
+    );
   }
 }

@@ -182,13 +182,21 @@ function renderCause(cause: unknown): string {
  * Wraps a raw error once: an InfrastructureError passes unchanged; an abort becomes `cancelled` or `deadline-exceeded`;
  * then `classify` decides, then the operating system's codes; whatever nobody knows is `internal` with outcome `unknown`.
  */
-export function wrapError(error: unknown, origin: ErrorOrigin, classify?: Classify): InfrastructureError {
+export function wrapError(
+  error: unknown,
+  origin: ErrorOrigin,
+  classify?: Classify,
+): InfrastructureError {
   if (InfrastructureError.is(error)) return error;
-  const classification = classify?.(error) ?? classifyAbort(error) ?? classifySystemError(error) ?? { code: 'internal' };
+  const classification = classify?.(error) ??
+    classifyAbort(error) ??
+    classifySystemError(error) ?? { code: 'internal' };
   return new InfrastructureError({
     ...classification,
     ...origin,
-    message: classification.message ?? scrubCredentials(error instanceof Error ? error.message : String(error)),
+    message:
+      classification.message ??
+      scrubCredentials(error instanceof Error ? error.message : String(error)),
     cause: error,
   });
 }
@@ -197,7 +205,10 @@ export function wrapError(error: unknown, origin: ErrorOrigin, classify?: Classi
 export const classifyAbort: Classify = (error) => {
   if (!(error instanceof Error)) return undefined;
   if (error.name === 'TimeoutError') {
-    return { code: 'deadline-exceeded', message: 'the deadline passed before the operation finished' };
+    return {
+      code: 'deadline-exceeded',
+      message: 'the deadline passed before the operation finished',
+    };
   }
   if (error.name === 'AbortError') {
     return { code: 'cancelled', message: 'the caller cancelled the operation' };
@@ -231,14 +242,33 @@ const systemCodes: Readonly<Record<string, Classification>> = {
 
 /** The operating system's error codes (`ENOSPC`, `ECONNREFUSED`, …), also where Node's fetch hides them in `cause`. */
 export const classifySystemError: Classify = (error) => {
-  for (let current = error, hops = 0; current instanceof Error && hops < 4; current = current.cause, hops += 1) {
+  for (
+    let current = error, hops = 0;
+    current instanceof Error && hops < 4;
+    current = current.cause, hops += 1
+  ) {
     const code: unknown = (current as NodeJS.ErrnoException).code;
     if (typeof code === 'string' && Object.hasOwn(systemCodes, code)) return systemCodes[code];
   }
   return undefined;
 };
 
+/** The operating system's code of a raw error, such as `ENOENT`. */
+export function systemErrorCode(error: unknown): string | undefined {
+  const code: unknown = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+  return typeof code === 'string' ? code : undefined;
+}
+
 /** An `invalid-argument` error, for a portable class that refuses what its caller gave. */
-export function invalidArgument(origin: ErrorOrigin, message: string, details?: Readonly<Record<string, unknown>>): InfrastructureError {
-  return new InfrastructureError({ code: 'invalid-argument', ...origin, message, ...(details ? { details } : {}) });
+export function invalidArgument(
+  origin: ErrorOrigin,
+  message: string,
+  details?: Readonly<Record<string, unknown>>,
+): InfrastructureError {
+  return new InfrastructureError({
+    code: 'invalid-argument',
+    ...origin,
+    message,
+    ...(details ? { details } : {}),
+  });
 }

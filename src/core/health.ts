@@ -85,7 +85,9 @@ export class Health {
 
   async #checkAll(): Promise<HealthReport> {
     const entries = await Promise.all(
-      Object.entries(this.#components).map(async ([name, component]) => [name, await this.#checkOne(component)] as const),
+      Object.entries(this.#components).map(
+        async ([name, component]) => [name, await this.#checkOne(component)] as const,
+      ),
     );
     const status = entries.reduce<HealthStatus>(
       (worst, [, health]) => (rank[health.status] > rank[worst] ? health.status : worst),
@@ -115,5 +117,8 @@ export class Health {
 }
 
 function answer(isGood: boolean, body: object): Response {
-  return Response.json(body, { status: isGood ? 200 : 503, headers: { 'cache-control': 'no-store' } });
+  return Response.json(body, {
+    status: isGood ? 200 : 503,
+    headers: { 'cache-control': 'no-store' },
+  });
 }

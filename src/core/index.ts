@@ -1,6 +1,12 @@
 export { type Capabilities, requireCapability } from './capabilities.ts';
 export { type Clock, type FakeClock, fakeClock, systemClock } from './clock.ts';
-export { type CallOptions, Component, type ComponentOptions, type Driver, type RunOptions } from './component.ts';
+export {
+  type CallOptions,
+  Component,
+  type ComponentOptions,
+  type Driver,
+  type RunOptions,
+} from './component.ts';
 export {
   type ConformanceCase,
   type ConformanceResult,
@@ -11,7 +17,13 @@ export {
   registerConformance,
   runConformanceCase,
 } from './conformance.ts';
-export { type Context, type ContextEnvelope, contextEnvelope, currentContext, runWithContext } from './context.ts';
+export {
+  type Context,
+  type ContextEnvelope,
+  contextEnvelope,
+  currentContext,
+  runWithContext,
+} from './context.ts';
 export { Environment, type EnvironmentProblem, type VariableOptions } from './environment.ts';
 export {
   type Classification,
@@ -27,6 +39,7 @@ export {
   type InfrastructureErrorOptions,
   invalidArgument,
   type Outcome,
+  systemErrorCode,
   wrapError,
 } from './errors.ts';
 export {
@@ -58,7 +71,21 @@ export {
 } from './operation.ts';
 export { KeyedMutex } from './keyed-mutex.ts';
 export { importPeer } from './peers.ts';
-export { abortable, definePolicy, noPolicy, type Policy, type PolicyCall, PolicyExecutor, type PolicyOptions } from './policies.ts';
+export {
+  abortable,
+  definePolicy,
+  noPolicy,
+  type Policy,
+  type PolicyCall,
+  PolicyExecutor,
+  type PolicyOptions,
+} from './policies.ts';
 export { type ByteSize, type Duration, toBytes, toMilliseconds } from './quantities.ts';
 export { redact, Redacted, scrubCredentials, type Secret } from './redacted.ts';
-export { parseWithSchema, type Schema, type SchemaInput, type SchemaOutput, type SchemaSubject } from './schema.ts';
+export {
+  parseWithSchema,
+  type Schema,
+  type SchemaInput,
+  type SchemaOutput,
+  type SchemaSubject,
+} from './schema.ts';

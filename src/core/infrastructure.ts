@@ -1,6 +1,11 @@
 import { Environment } from './environment.ts';
 import { InfrastructureError, invalidArgument, wrapError } from './errors.ts';
-import { type ComponentHealth, Health, type HealthCheckable, type HealthOptions } from './health.ts';
+import {
+  type ComponentHealth,
+  Health,
+  type HealthCheckable,
+  type HealthOptions,
+} from './health.ts';
 import { abortable } from './policies.ts';
 import { type Duration, toMilliseconds } from './quantities.ts';
 
@@ -75,9 +80,15 @@ export function defineInfrastructure<Components extends object>(
       const environment = new Environment(env);
       const components = await build(define, environment);
       for (const name of ['health', 'stop', 'stopOnSignals'] as const) {
-        if (name in components) throw invalidArgument({ component: 'core', operation: 'start' }, `no component can be called "${name}": that name is taken by the running infrastructure`);
+        if (name in components)
+          throw invalidArgument(
+            { component: 'core', operation: 'start' },
+            `no component can be called "${name}": that name is taken by the running infrastructure`,
+          );
       }
-      const managed = Object.entries(components).filter((entry): entry is [string, Managed] => isManaged(entry[1]));
+      const managed = Object.entries(components).filter((entry): entry is [string, Managed] =>
+        isManaged(entry[1]),
+      );
       const running = new Running(managed, health);
       try {
         for (const [, component] of managed) {
@@ -125,9 +136,15 @@ class Running implements RunningControls {
   #stopping: Promise<void> | undefined;
   #forgetSignals: () => void = () => undefined;
 
-  constructor(managed: readonly (readonly [string, Managed])[], options: HealthOptions | undefined) {
+  constructor(
+    managed: readonly (readonly [string, Managed])[],
+    options: HealthOptions | undefined,
+  ) {
     this.#managed = managed;
-    this.health = new Health(Object.fromEntries(managed) as Record<string, HealthCheckable>, options);
+    this.health = new Health(
+      Object.fromEntries(managed) as Record<string, HealthCheckable>,
+      options,
+    );
   }
 
   async stop({ deadline = '30s' }: StopOptions = {}): Promise<void> {
@@ -161,7 +178,9 @@ class Running implements RunningControls {
     this.health.stage = 'stopping';
     const overdue = new AbortController();
     const timer = setTimeout(() => {
-      overdue.abort(new DOMException(`stop: the deadline of ${deadline} ms passed`, 'TimeoutError'));
+      overdue.abort(
+        new DOMException(`stop: the deadline of ${deadline} ms passed`, 'TimeoutError'),
+      );
     }, deadline);
     const errors: unknown[] = [];
     const attempt = async (fn: () => Promise<void>): Promise<void> => {

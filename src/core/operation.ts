@@ -40,7 +40,8 @@ const attachers = new Set<(channel: Channel) => void>();
  */
 export function operationChannel(component: string, operation: string): Channel {
   let ofComponent = channels.get(component);
-  if (ofComponent === undefined) channels.set(component, (ofComponent = new Map<string, Channel>()));
+  if (ofComponent === undefined)
+    channels.set(component, (ofComponent = new Map<string, Channel>()));
   let channel = ofComponent.get(operation);
   if (channel === undefined) {
     channel = tracingChannel<OperationEvent, OperationEvent>(`underpin:${component}:${operation}`);
@@ -62,11 +63,19 @@ export function operation<Result>(
 ): Promise<Result> {
   const channel = operationChannel(component, name);
   if (!channel.hasSubscribers) return fn();
-  return publish(channel, { component, operation: name, attributes, context: currentContext(), startedAt: Date.now() }, fn);
+  return publish(
+    channel,
+    { component, operation: name, attributes, context: currentContext(), startedAt: Date.now() },
+    fn,
+  );
 }
 
 // By hand and not by `tracePromise`, which would put the result, a body perhaps, on the event.
-async function publish<Result>(channel: Channel, event: OperationEvent, fn: () => Promise<Result>): Promise<Result> {
+async function publish<Result>(
+  channel: Channel,
+  event: OperationEvent,
+  fn: () => Promise<Result>,
+): Promise<Result> {
   const started = performance.now();
   return await channel.start.runStores(event, async () => {
     try {
@@ -102,7 +111,8 @@ export function subscribeToOperations(subscriber: OperationSubscriber): () => vo
       channel.asyncEnd.unsubscribe(onEnd);
     });
   };
-  for (const ofComponent of channels.values()) for (const channel of ofComponent.values()) attach(channel);
+  for (const ofComponent of channels.values())
+    for (const channel of ofComponent.values()) attach(channel);
   attachers.add(attach);
   return () => {
     attachers.delete(attach);

@@ -7,11 +7,16 @@ import { InfrastructureError } from './errors.ts';
  * @example
  * const sdk = await importPeer('underpin/directus', '@directus/sdk', () => import('@directus/sdk'));
  */
-export async function importPeer<Module>(subpath: string, peer: string, load: () => Promise<Module>): Promise<Module> {
+export async function importPeer<Module>(
+  subpath: string,
+  peer: string,
+  load: () => Promise<Module>,
+): Promise<Module> {
   try {
     return await load();
   } catch (error) {
-    const code: unknown = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+    const code: unknown =
+      error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
     if (code !== 'ERR_MODULE_NOT_FOUND' && code !== 'MODULE_NOT_FOUND') throw error;
     throw new InfrastructureError({
       code: 'failed-precondition',

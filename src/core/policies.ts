@@ -50,7 +50,11 @@ export interface Policy {
   readonly name: string;
   readonly limit?: { readonly concurrency: number; readonly queue: number };
   readonly timeout?: number;
-  readonly retry?: { readonly attempts: number; readonly initialDelay: number; readonly maxDelay: number };
+  readonly retry?: {
+    readonly attempts: number;
+    readonly initialDelay: number;
+    readonly maxDelay: number;
+  };
   readonly circuitBreaker?: { readonly failures: number; readonly halfOpenAfter: number };
   readonly attemptTimeout?: number;
 }
@@ -64,8 +68,15 @@ export interface Policy {
  */
 export function definePolicy(name: string, options: PolicyOptions): Policy {
   const { limit, retry: retrying, circuitBreaker: breaker } = options;
-  const counts = { 'limit.concurrency': limit?.concurrency, 'retry.attempts': retrying?.attempts, 'circuitBreaker.failures': breaker?.failures };
-  for (const [option, count] of Object.entries({ ...counts, 'limit.queue': limit && limit.queue + 1 })) {
+  const counts = {
+    'limit.concurrency': limit?.concurrency,
+    'retry.attempts': retrying?.attempts,
+    'circuitBreaker.failures': breaker?.failures,
+  };
+  for (const [option, count] of Object.entries({
+    ...counts,
+    'limit.queue': limit && limit.queue + 1,
+  })) {
     if (count !== undefined && !(Number.isInteger(count) && count >= 1)) {
       throw new InfrastructureError({
         code: 'invalid-argument',
@@ -86,9 +97,14 @@ export function definePolicy(name: string, options: PolicyOptions): Policy {
       },
     }),
     ...(breaker && {
-      circuitBreaker: { failures: breaker.failures, halfOpenAfter: toMilliseconds(breaker.halfOpenAfter ?? 10_000) },
+      circuitBreaker: {
+        failures: breaker.failures,
+        halfOpenAfter: toMilliseconds(breaker.halfOpenAfter ?? 10_000),
+      },
     }),
-    ...(options.attemptTimeout !== undefined && { attemptTimeout: toMilliseconds(options.attemptTimeout) }),
+    ...(options.attemptTimeout !== undefined && {
+      attemptTimeout: toMilliseconds(options.attemptTimeout),
+    }),
   });
 }
 
@@ -127,20 +143,28 @@ export class PolicyExecutor {
     this.#retryNotApplied = retryPolicy(policy, random, (error) => error.outcome === 'not-applied');
   }
 
-  async execute<Result>(call: PolicyCall, attempt: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
+  async execute<Result>(
+    call: PolicyCall,
+    attempt: (signal: AbortSignal) => Promise<Result>,
+  ): Promise<Result> {
     const { timeout: total, attemptTimeout } = this.policy;
     const retrying = call.repeatable ? this.#retryAny : this.#retryNotApplied;
     const guarded = this.#limit.execute(
       async ({ signal: admitted }) =>
-        await within(total, call, admitted, async (inTime) =>
-          await retrying.execute(
-            async ({ signal: current }) =>
-              await this.#breaker.execute(
-                async ({ signal: allowed }) => await within(attemptTimeout, call, allowed, attempt),
-                current,
-              ),
-            inTime,
-          ),
+        await within(
+          total,
+          call,
+          admitted,
+          async (inTime) =>
+            await retrying.execute(
+              async ({ signal: current }) =>
+                await this.#breaker.execute(
+                  async ({ signal: allowed }) =>
+                    await within(attemptTimeout, call, allowed, attempt),
+                  current,
+                ),
+              inTime,
+            ),
         ),
       call.signal,
     );
@@ -158,16 +182,26 @@ function breaksCircuit(error: unknown): boolean {
   return InfrastructureError.is(error) && circuitCodes.has(error.code);
 }
 
-function retryPolicy(policy: Policy, random: () => number, isSafe: (error: InfrastructureError) => boolean): IPolicy {
+function retryPolicy(
+  policy: Policy,
+  random: () => number,
+  isSafe: (error: InfrastructureError) => boolean,
+): IPolicy {
   if (!policy.retry) return noop;
   const { attempts, initialDelay, maxDelay } = policy.retry;
   const isRetried = (error: unknown): boolean =>
-    InfrastructureError.is(error) && error.retryable && (error.retryAfterMs ?? 0) <= maxDelay && isSafe(error);
+    InfrastructureError.is(error) &&
+    error.retryable &&
+    (error.retryAfterMs ?? 0) <= maxDelay &&
+    isSafe(error);
   return retry(handleWhen(isRetried), {
     maxAttempts: attempts,
     backoff: new DelegateBackoff(({ attempt, result }: IRetryBackoffContext<unknown>) => {
       const jittered = random() * Math.min(maxDelay, initialDelay * 2 ** (attempt - 1));
-      const asked = 'error' in result && InfrastructureError.is(result.error) ? (result.error.retryAfterMs ?? 0) : 0;
+      const asked =
+        'error' in result && InfrastructureError.is(result.error)
+          ? (result.error.retryAfterMs ?? 0)
+          : 0;
       return Math.max(jittered, asked);
     }),
   });
@@ -182,7 +216,10 @@ async function within<Result>(
   try {
     if (milliseconds === undefined) return await fn(signal);
     // A result may be a stream that goes on after the call: its signal must not be aborted when the call returns.
-    const limit = timeout(milliseconds, { strategy: TimeoutStrategy.Aggressive, abortOnReturn: false });
+    const limit = timeout(milliseconds, {
+      strategy: TimeoutStrategy.Aggressive,
+      abortOnReturn: false,
+    });
     return await limit.execute(async ({ signal: inTime }) => await fn(inTime), signal);
   } catch (error) {
     if (error instanceof BrokenCircuitError) throw error;
@@ -198,7 +235,11 @@ async function within<Result>(
   }
 }
 
-function describeRefusal(error: unknown, call: PolicyCall, policy: Policy): InfrastructureError | undefined {
+function describeRefusal(
+  error: unknown,
+  call: PolicyCall,
+  policy: Policy,
+): InfrastructureError | undefined {
   const cause = InfrastructureError.is(error) ? error.cause : error;
   if (cause instanceof BrokenCircuitError) {
     return new InfrastructureError({
@@ -221,7 +262,10 @@ function describeRefusal(error: unknown, call: PolicyCall, policy: Policy): Infr
 }
 
 /** Settles as the promise does, or rejects with the signal's reason as soon as it is aborted. */
-export async function abortable<Result>(promise: Promise<Result>, signal: AbortSignal): Promise<Result> {
+export async function abortable<Result>(
+  promise: Promise<Result>,
+  signal: AbortSignal,
+): Promise<Result> {
   signal.throwIfAborted();
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const onAbort = (): void => {

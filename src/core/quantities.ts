@@ -6,11 +6,23 @@ export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`;
 /** A number of bytes, or a number with its binary unit (`'512B'`, `'64KiB'`, `'10MiB'`, `'1GiB'`). */
 export type ByteSize = number | `${number}${'B' | 'KiB' | 'MiB' | 'GiB'}`;
 
-const milliseconds: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const milliseconds: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
 const bytes: Readonly<Record<string, number>> = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
 
-function parse(value: number | string, units: Readonly<Record<string, number>>, what: string, examples: string): number {
-  const [, amount, unit] = typeof value === 'string' ? (/^(\d+(?:\.\d+)?)([A-Za-z]+)$/.exec(value) ?? []) : [];
+function parse(
+  value: number | string,
+  units: Readonly<Record<string, number>>,
+  what: string,
+  examples: string,
+): number {
+  const [, amount, unit] =
+    typeof value === 'string' ? (/^(\d+(?:\.\d+)?)([A-Za-z]+)$/.exec(value) ?? []) : [];
   const factor = unit !== undefined && Object.hasOwn(units, unit) ? units[unit] : undefined;
   const result = typeof value === 'number' ? value : Number(amount) * (factor ?? Number.NaN);
   if (!Number.isFinite(result) || result < 0) {

@@ -31,7 +31,9 @@ export async function parseWithSchema<Output>(
   const result = await schema['~standard'].validate(value);
   if (!result.issues) return result.value;
   const issues = result.issues.map((issue) => ({
-    path: (issue.path ?? []).map((segment) => String(typeof segment === 'object' ? segment.key : segment)).join('.'),
+    path: (issue.path ?? [])
+      .map((segment) => String(typeof segment === 'object' ? segment.key : segment))
+      .join('.'),
     message: issue.message,
   }));
   throw new InfrastructureError({

@@ -3,7 +3,13 @@ import { createHash, hash } from 'node:crypto';
 import { InfrastructureError, invalidArgument, type ErrorOrigin } from '../core/index.ts';
 
 /** Whatever a file's content can be given as. Streams may be of unknown length, and are read once. */
-export type FileBody = Uint8Array | ArrayBuffer | string | Blob | AsyncIterable<Uint8Array | string> | ReadableStream<Uint8Array>;
+export type FileBody =
+  | Uint8Array
+  | ArrayBuffer
+  | string
+  | Blob
+  | AsyncIterable<Uint8Array | string>
+  | ReadableStream<Uint8Array>;
 
 /** What the content must be, or the put is refused. */
 export interface BodyExpectations {
@@ -20,7 +26,7 @@ export interface PreparedBody {
   readonly size: number | undefined;
   /** SHA-256 in hex, once the content has been read to its end. */
   readonly sha256: () => string;
-  /** Up to {@link sampleBytes} from the beginning, to tell the content type by. */
+  /** Up to 4,100 bytes from the beginning, to tell the content type by. */
   readonly sample: Uint8Array;
   /** Whether the caller's body can be read again for another attempt. */
   readonly isReplayable: boolean;
@@ -28,19 +34,33 @@ export interface PreparedBody {
   readonly release: () => Promise<void>;
 }
 
-/** How much of the beginning is looked at to tell the content type. */
-export const sampleBytes = 4100;
+// As much as file-type looks at.
+const sampleBytes = 4100;
 
 /** Makes a body ready for a driver. A stream that turns out other than expected throws at its end, so that nothing is stored. */
-export async function prepareBody(body: FileBody, expected: BodyExpectations, origin: ErrorOrigin): Promise<PreparedBody> {
+export async function prepareBody(
+  body: FileBody,
+  expected: BodyExpectations,
+  origin: ErrorOrigin,
+): Promise<PreparedBody> {
   const bytes = bytesOf(body);
   if (bytes !== undefined) {
     const sha256 = hash('sha256', bytes, 'hex');
     checkExpectations(expected, { size: bytes.byteLength, sha256 }, origin);
-    return { content: bytes, size: bytes.byteLength, sha256: () => sha256, sample: bytes.subarray(0, sampleBytes), isReplayable: true, release: async () => undefined };
+    return {
+      content: bytes,
+      size: bytes.byteLength,
+      sha256: () => sha256,
+      sample: bytes.subarray(0, sampleBytes),
+      isReplayable: true,
+      release: async () => undefined,
+    };
   }
   if (!isIterable(body) && !(body instanceof Blob)) {
-    throw invalidArgument(origin, 'the body is none of Uint8Array, ArrayBuffer, string, Blob, web or Node stream, or async iterable');
+    throw invalidArgument(
+      origin,
+      'the body is none of Uint8Array, ArrayBuffer, string, Blob, web or Node stream, or async iterable',
+    );
   }
   const source = (body instanceof Blob ? body.stream() : body)[Symbol.asyncIterator]();
   const { chunks, sample, ended } = await readSample(source, origin);
@@ -55,7 +75,13 @@ export async function prepareBody(body: FileBody, expected: BodyExpectations, or
       if (digest === undefined) throw new TypeError('sha256() before the body was read to its end');
       return digest;
     },
-    content: measured(source, { chunks, ended, expected: { ...expected, size }, origin, onEnd: (sha256) => (digest = sha256) }),
+    content: measured(source, {
+      chunks,
+      ended,
+      expected: { ...expected, size },
+      origin,
+      onEnd: (sha256) => (digest = sha256),
+    }),
   };
 }
 
@@ -85,10 +111,17 @@ async function readSample(
       length += chunk.byteLength;
     }
   }
-  return { chunks, ended, sample: (chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)).subarray(0, sampleBytes) };
+  return {
+    chunks,
+    ended,
+    sample: Buffer.concat(chunks).subarray(0, sampleBytes),
+  };
 }
 
-async function nextChunk(source: AsyncIterator<Uint8Array | string>, origin: ErrorOrigin): Promise<Uint8Array | undefined> {
+async function nextChunk(
+  source: AsyncIterator<Uint8Array | string>,
+  origin: ErrorOrigin,
+): Promise<Uint8Array | undefined> {
   let result: IteratorResult<Uint8Array | string, unknown>;
   try {
     result = await source.next();
@@ -105,7 +138,11 @@ async function nextChunk(source: AsyncIterator<Uint8Array | string>, origin: Err
   }
   if (result.done) return undefined;
   const chunk = bytesOf(result.value);
-  if (chunk === undefined) throw invalidArgument(origin, `the body gave a chunk of type ${typeof result.value}: give Uint8Array or string`);
+  if (chunk === undefined)
+    throw invalidArgument(
+      origin,
+      `the body gave a chunk of type ${typeof result.value}: give Uint8Array or string`,
+    );
   return chunk;
 }
 
@@ -117,18 +154,26 @@ interface Measured {
   readonly onEnd: (sha256: string) => void;
 }
 
-async function* measured(source: AsyncIterator<Uint8Array | string>, options: Measured): AsyncGenerator<Uint8Array, void> {
+async function* measured(
+  source: AsyncIterator<Uint8Array | string>,
+  options: Measured,
+): AsyncGenerator<Uint8Array, void> {
   const { chunks, ended, expected, origin, onEnd } = options;
   const digest = createHash('sha256');
   let size = 0;
   const take = (chunk: Uint8Array): Uint8Array => {
     digest.update(chunk);
     size += chunk.byteLength;
-    if (expected.size !== undefined && size > expected.size) checkExpectations(expected, { size }, origin);
+    if (expected.size !== undefined && size > expected.size)
+      checkExpectations(expected, { size }, origin);
     return chunk;
   };
   for (const chunk of chunks) yield take(chunk);
-  for (let chunk = ended ? undefined : await nextChunk(source, origin); chunk; chunk = await nextChunk(source, origin)) {
+  for (
+    let chunk = ended ? undefined : await nextChunk(source, origin);
+    chunk;
+    chunk = await nextChunk(source, origin)
+  ) {
     yield take(chunk);
   }
   const sha256 = digest.digest('hex');
@@ -136,12 +181,23 @@ async function* measured(source: AsyncIterator<Uint8Array | string>, options: Me
   onEnd(sha256);
 }
 
-function checkExpectations(expected: BodyExpectations, actual: { size: number; sha256?: string }, origin: ErrorOrigin): void {
+function checkExpectations(
+  expected: BodyExpectations,
+  actual: { size: number; sha256?: string },
+  origin: ErrorOrigin,
+): void {
   if (expected.size !== undefined && actual.size !== expected.size) {
     const found = actual.size > expected.size ? 'more' : `${actual.size}`;
-    throw invalidArgument(origin, `the body was said to have ${expected.size} bytes, but has ${found}; nothing was stored`);
+    throw invalidArgument(
+      origin,
+      `the body was said to have ${expected.size} bytes, but has ${found}; nothing was stored`,
+    );
   }
-  if (expected.sha256 !== undefined && actual.sha256 !== undefined && actual.sha256 !== expected.sha256.toLowerCase()) {
+  if (
+    expected.sha256 !== undefined &&
+    actual.sha256 !== undefined &&
+    actual.sha256 !== expected.sha256.toLowerCase()
+  ) {
     throw new InfrastructureError({
       code: 'data-loss',
       ...origin,

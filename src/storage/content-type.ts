@@ -1,8 +1,7 @@
 import { fileTypeFromBuffer } from 'file-type';
 import mime from 'mime';
 
-/** The type of content of which nothing is known. */
-export const unknownContentType = 'application/octet-stream';
+const unknownContentType = 'application/octet-stream';
 
 /** Tells a content type by the first bytes; where they say nothing (text has no signature), by the key's extension. */
 export async function detectContentType(sample: Uint8Array, key: string): Promise<string> {

@@ -1,4 +1,5 @@
 import type { Driver } from '../core/index.ts';
+import type { UrlSigner } from './signed-url.ts';
 
 /** Facts of a stored file. */
 export interface FileInfo {
@@ -68,7 +69,7 @@ export interface DriverFile {
 }
 
 /** What an adapter can do. */
-export interface StorageCapabilities extends Readonly<Record<string, boolean>> {
+export type StorageCapabilities = {
   /** `ifNoneMatch: '*'` and `ifMatch` on writes; of racing writers one wins. */
   readonly conditionalWrites: boolean;
   /** Holds `a` and `a/b` at the same time. */
@@ -77,7 +78,9 @@ export interface StorageCapabilities extends Readonly<Record<string, boolean>> {
   readonly atomicMove: boolean;
   /** `signedUrl` and `signedUpload`. */
   readonly signedUrls: boolean;
-}
+  /** Serves its signed URLs itself, by `handler()`; where false, they lead to the engine. */
+  readonly handler: boolean;
+};
 
 /** What a signed URL allows. */
 export interface DriverSignedUrl {
@@ -98,20 +101,41 @@ export interface DriverSignedUrl {
  */
 export interface StorageDriver extends Driver {
   readonly capabilities: StorageCapabilities;
+  /** Signs and verifies this storage's own URLs. MUST be there where `handler` is true. */
+  readonly signer?: UrlSigner;
   /**
    * MUST be atomic: a reader sees the old file or the whole new one with its metadata, also after a crash; when the body throws,
    * nothing changes. MUST check the conditions and write as one step against every other writer.
    */
-  put(key: string, body: Uint8Array | AsyncIterable<Uint8Array>, options: DriverPut, signal?: AbortSignal): Promise<FileInfo>;
+  put(
+    key: string,
+    body: Uint8Array | AsyncIterable<Uint8Array>,
+    options: DriverPut,
+    signal?: AbortSignal,
+  ): Promise<FileInfo>;
   /** A range that starts at or past the end is thrown as `invalid-argument`; one that ends past it is cut. */
   get(key: string, range: ByteRange | undefined, signal?: AbortSignal): Promise<DriverFile>;
   head(key: string, signal?: AbortSignal): Promise<FileInfo>;
   /** Deleting what is not there MUST succeed, unless `ifMatch` is given. */
-  delete(key: string, conditions: Pick<WriteConditions, 'ifMatch'>, signal?: AbortSignal): Promise<void>;
+  delete(
+    key: string,
+    conditions: Pick<WriteConditions, 'ifMatch'>,
+    signal?: AbortSignal,
+  ): Promise<void>;
   /** Copies content and metadata, atomically at the target. */
-  copy(from: string, to: string, conditions: Pick<WriteConditions, 'ifNoneMatch'>, signal?: AbortSignal): Promise<FileInfo>;
+  copy(
+    from: string,
+    to: string,
+    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+    signal?: AbortSignal,
+  ): Promise<FileInfo>;
   /** Moves; where `atomicMove` is false, a crash may leave both names, but never neither. */
-  move(from: string, to: string, conditions: Pick<WriteConditions, 'ifNoneMatch'>, signal?: AbortSignal): Promise<FileInfo>;
+  move(
+    from: string,
+    to: string,
+    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+    signal?: AbortSignal,
+  ): Promise<FileInfo>;
   list(options: DriverList, signal?: AbortSignal): Promise<ListPage>;
   /** Only called where `signedUrls` is true. Does no I/O. */
   signUrl?(key: string, options: DriverSignedUrl): Promise<string>;

@@ -22,4 +22,5 @@ export {
   type SignedUploadOptions,
   type SignedUrlOptions,
 } from './storage.ts';
+export { type Grant, type LocalUrlOptions, UrlSigner } from './signed-url.ts';
 export { StoredFile } from './stored-file.ts';

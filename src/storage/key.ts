@@ -32,33 +32,41 @@ export function isKey(text: string): boolean {
 /** Like {@link checkKey} for the prefix of a list, which may be empty, end with a slash, or end in the middle of a segment. */
 export function checkPrefix(prefix: string, origin: ErrorOrigin): void {
   if (prefix === '') return;
-  const whole = prefix.endsWith('/') ? prefix.slice(0, -1) : prefix;
-  // A prefix may stop inside a segment, where its end says nothing of the segment's end.
-  const fault = keyFault(whole.endsWith('.') || whole.endsWith(' ') ? `${whole}x` : whole);
+  // A prefix that stops inside a segment says nothing of that segment's end: `con` is one of `contact`.
+  const fault = keyFault(prefix.endsWith('/') ? prefix.slice(0, -1) : `${prefix}x`);
   if (fault !== undefined) throw invalidArgument(origin, `the prefix ${quote(prefix)} ${fault}`);
 }
 
 function keyFault(key: string): string | undefined {
   if (typeof key !== 'string') return 'is not a string';
   if (key === '') return 'is empty: give it at least one character';
-  if (key.length > maxKeyBytes || Buffer.byteLength(key) > maxKeyBytes) return `is longer than ${maxKeyBytes} bytes`;
+  if (key.length > maxKeyBytes || Buffer.byteLength(key) > maxKeyBytes)
+    return `is longer than ${maxKeyBytes} bytes`;
   if (!key.isWellFormed()) return 'has a lone surrogate, which UTF-8 cannot hold';
-  if (forbiddenCharacter.test(key)) return 'has a backslash, a control character or one of < > : " | ? *, which not every storage can hold';
-  if (key !== key.normalize('NFC')) return "is not in Unicode Normalization Form C: pass key.normalize('NFC')";
-  if (key.startsWith('/') || key.endsWith('/') || key.includes('//')) return 'starts or ends with a slash, or has two in a row: join names with one slash';
+  if (forbiddenCharacter.test(key))
+    return 'has a backslash, a control character or one of < > : " | ? *, which not every storage can hold';
+  if (key !== key.normalize('NFC'))
+    return "is not in Unicode Normalization Form C: pass key.normalize('NFC')";
+  if (key.startsWith('/') || key.endsWith('/') || key.includes('//'))
+    return 'starts or ends with a slash, or has two in a row: join names with one slash';
   const segments = key.split('/');
-  if (segments[0] === reservedSegment) return `starts with ${reservedSegment}/, which the storage keeps for itself`;
+  if (segments[0] === reservedSegment)
+    return `starts with ${reservedSegment}/, which the storage keeps for itself`;
   for (const segment of segments) {
-    if (segment === '.' || segment === '..') return 'has a "." or ".." segment, which paths and URLs drop';
-    if (segment.endsWith('.') || segment.endsWith(' ')) return 'has a segment that ends with a dot or a space, which Windows drops';
-    if (windowsDevice.test(segment)) return `has the segment ${quote(segment)}, a device name on Windows`;
-    if (segment.length > 63 && Buffer.byteLength(segment) > maxSegmentBytes) return `has a segment longer than ${maxSegmentBytes} bytes`;
+    if (segment === '.' || segment === '..')
+      return 'has a "." or ".." segment, which paths and URLs drop';
+    if (segment.endsWith('.') || segment.endsWith(' '))
+      return 'has a segment that ends with a dot or a space, which Windows drops';
+    if (windowsDevice.test(segment))
+      return `has the segment ${quote(segment)}, a device name on Windows`;
+    if (segment.length > 63 && Buffer.byteLength(segment) > maxSegmentBytes)
+      return `has a segment longer than ${maxSegmentBytes} bytes`;
   }
   return undefined;
 }
 
-function quote(text: string): string {
-  const shown = String(text);
+function quote(text: unknown): string {
+  const shown = typeof text === 'string' ? text : `(${typeof text})`;
   return JSON.stringify(shown.length > 100 ? `${shown.slice(0, 100)}…` : shown);
 }
 

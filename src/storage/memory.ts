@@ -31,7 +31,13 @@ export interface MemoryStorageOptions extends ComponentOptions {
   readonly clock?: Clock;
 }
 
-const capabilities = { conditionalWrites: true, nestedKeys: true, atomicMove: true, signedUrls: true } as const;
+const capabilities = {
+  conditionalWrites: true,
+  nestedKeys: true,
+  atomicMove: true,
+  signedUrls: true,
+  handler: true,
+} as const;
 
 /** Files in the process's memory; they go with it. */
 export class MemoryStorageDriver implements StorageDriver {
@@ -46,14 +52,26 @@ export class MemoryStorageDriver implements StorageDriver {
   // Sorted once per change of the set of keys, not once per page.
   #sorted: string[] | undefined;
 
-  constructor({ urls, maxBytes = Number.POSITIVE_INFINITY, clock = systemClock }: MemoryStorageOptions = {}) {
+  constructor({
+    urls,
+    maxBytes = Number.POSITIVE_INFINITY,
+    clock = systemClock,
+  }: MemoryStorageOptions = {}) {
     this.#maxBytes = maxBytes;
     this.#clock = clock;
     this.signer = new UrlSigner(urls, clock);
   }
 
-  async put(key: string, body: Uint8Array | AsyncIterable<Uint8Array>, options: DriverPut, signal?: AbortSignal): Promise<FileInfo> {
-    const bytes = body instanceof Uint8Array ? new Uint8Array(body) : await collect(body, this.#maxBytes, signal);
+  async put(
+    key: string,
+    body: Uint8Array | AsyncIterable<Uint8Array>,
+    options: DriverPut,
+    signal?: AbortSignal,
+  ): Promise<FileInfo> {
+    const bytes =
+      body instanceof Uint8Array
+        ? new Uint8Array(body)
+        : await collect(body, this.#maxBytes, signal);
     // From here to the end nothing is awaited: conditions and write are one step.
     this.#checkConditions(key, options);
     const sha256 = options.sha256();
@@ -88,14 +106,20 @@ export class MemoryStorageDriver implements StorageDriver {
     this.#remove(key);
   }
 
-  async copy(from: string, to: string, conditions: Pick<WriteConditions, 'ifNoneMatch'>): Promise<FileInfo> {
-    const source = this.#require(from);
-    this.#checkConditions(to, conditions);
-    return this.#store({ bytes: source.bytes, info: { ...source.info, key: to, lastModified: new Date(this.#clock.now()) } });
+  async copy(
+    from: string,
+    to: string,
+    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+  ): Promise<FileInfo> {
+    return this.#copy(from, to, conditions);
   }
 
-  async move(from: string, to: string, conditions: Pick<WriteConditions, 'ifNoneMatch'>): Promise<FileInfo> {
-    const info = await this.copy(from, to, conditions);
+  async move(
+    from: string,
+    to: string,
+    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+  ): Promise<FileInfo> {
+    const info = this.#copy(from, to, conditions);
     this.#remove(from);
     return info;
   }
@@ -106,12 +130,18 @@ export class MemoryStorageDriver implements StorageDriver {
     const prefixes: string[] = [];
     let last: string | undefined;
     for (const key of this.#sorted) {
-      if (!key.startsWith(prefix) || (after !== undefined && compareKeys(key, after) <= 0)) continue;
+      if (!key.startsWith(prefix) || (after !== undefined && compareKeys(key, after) <= 0))
+        continue;
       const slash = delimiter ? key.indexOf(delimiter, prefix.length) : -1;
       const folded = slash === -1 ? undefined : key.slice(0, slash + 1);
       // All that a page already folded was given with it.
-      if (folded !== undefined && (folded === prefixes.at(-1) || (after?.startsWith(folded) ?? false))) continue;
-      if (files.length + prefixes.length === limit) return { files, prefixes, ...(last === undefined ? {} : { next: last }) };
+      if (
+        folded !== undefined &&
+        (folded === prefixes.at(-1) || (after?.startsWith(folded) ?? false))
+      )
+        continue;
+      if (files.length + prefixes.length === limit)
+        return { files, prefixes, ...(last === undefined ? {} : { next: last }) };
       if (folded === undefined) {
         const { size, lastModified } = this.#require(key).info;
         files.push({ key, size, lastModified });
@@ -129,6 +159,15 @@ export class MemoryStorageDriver implements StorageDriver {
     this.native.clear();
     this.#sorted = undefined;
     this.#bytes = 0;
+  }
+
+  #copy(from: string, to: string, conditions: Pick<WriteConditions, 'ifNoneMatch'>): FileInfo {
+    const { bytes, info } = this.#require(from);
+    this.#checkConditions(to, conditions);
+    return this.#store({
+      bytes,
+      info: { ...info, key: to, lastModified: new Date(this.#clock.now()) },
+    });
   }
 
   #require(key: string): MemoryFile {
@@ -163,7 +202,11 @@ export class MemoryStorageDriver implements StorageDriver {
   }
 }
 
-async function collect(body: AsyncIterable<Uint8Array>, maxBytes: number, signal: AbortSignal | undefined): Promise<Uint8Array<ArrayBuffer>> {
+async function collect(
+  body: AsyncIterable<Uint8Array>,
+  maxBytes: number,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of body) {
@@ -191,6 +234,8 @@ function full(maxBytes: number): StorageFault {
  * const files = memoryStorage();
  * await files.put('notes/today.txt', 'hello');
  */
-export function memoryStorage(options: MemoryStorageOptions = {}): FileStorage<MemoryStorageDriver> {
+export function memoryStorage(
+  options: MemoryStorageOptions = {},
+): FileStorage<MemoryStorageDriver> {
   return new FileStorage(new MemoryStorageDriver(options), options);
 }

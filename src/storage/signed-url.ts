@@ -1,11 +1,17 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
-import { type Clock, InfrastructureError, type Redacted, redact, type Secret } from '../core/index.ts';
+import {
+  type Clock,
+  InfrastructureError,
+  type Redacted,
+  redact,
+  type Secret,
+} from '../core/index.ts';
 import type { DriverSignedUrl } from './driver.ts';
 
 /** Where signed URLs of an embedded adapter lead, and with what they are signed. */
 export interface LocalUrlOptions {
-  /** Where {@link storageHandler} is mounted, such as `https://example.com/files`. */
+  /** Where `storage.handler()` is mounted, such as `https://example.com/files`. */
   readonly baseUrl: string;
   /** At least 32 characters; the same in every process that signs or serves. */
   readonly secret: Secret;
@@ -30,15 +36,25 @@ export class UrlSigner {
     this.#clock = clock;
     if (!options) return;
     const secret = redact(options.secret);
-    if (secret.reveal().length < 32) throw misconfigured('urls.secret is shorter than 32 characters: generate one with `openssl rand -hex 32`');
-    if (!URL.canParse(options.baseUrl)) throw misconfigured('urls.baseUrl is not a URL: give where the handler is mounted, such as https://example.com/files');
+    if (secret.reveal().length < 32)
+      throw misconfigured(
+        'urls.secret is shorter than 32 characters: generate one with `openssl rand -hex 32`',
+      );
+    if (!URL.canParse(options.baseUrl))
+      throw misconfigured(
+        'urls.baseUrl is not a URL: give where the handler is mounted, such as https://example.com/files',
+      );
     this.#baseUrl = new URL(options.baseUrl);
     this.#secret = secret;
   }
 
   /** The signed URL of a key. */
   sign(key: string, options: DriverSignedUrl): string {
-    if (!this.#baseUrl) throw misconfigured('signed URLs need the option urls: { baseUrl, secret }', 'failed-precondition');
+    if (!this.#baseUrl)
+      throw misconfigured(
+        'signed URLs need the option urls: { baseUrl, secret }',
+        'failed-precondition',
+      );
     const url = new URL(this.#baseUrl);
     url.pathname = `${url.pathname.replace(/\/$/, '')}/${key.split('/').map(encodeURIComponent).join('/')}`;
     const { method, contentType, contentDisposition, maxSize } = options;
@@ -65,7 +81,11 @@ export class UrlSigner {
     if (given.length !== expected.length || !timingSafeEqual(given, expected)) return undefined;
     const { searchParams } = url;
     const method = searchParams.get('method');
-    if (!(Number(searchParams.get('expires')) > this.#clock.now()) || (method !== 'GET' && method !== 'PUT')) return undefined;
+    if (
+      !(Number(searchParams.get('expires')) > this.#clock.now()) ||
+      (method !== 'GET' && method !== 'PUT')
+    )
+      return undefined;
     const max = searchParams.get('max');
     return {
       key,
@@ -77,8 +97,12 @@ export class UrlSigner {
   }
 
   #signature(key: string, parameters: URLSearchParams): Buffer {
-    const signed = [...parameters].filter(([name]) => name !== 'signature').toSorted(([a], [b]) => (a < b ? -1 : 1));
-    return createHmac('sha256', this.#secret?.reveal() ?? '').update(JSON.stringify([key, signed])).digest();
+    const signed = [...parameters]
+      .filter(([name]) => name !== 'signature')
+      .toSorted(([a], [b]) => (a < b ? -1 : 1));
+    return createHmac('sha256', this.#secret?.reveal() ?? '')
+      .update(JSON.stringify([key, signed]))
+      .digest();
   }
 }
 
@@ -90,6 +114,9 @@ function decode(path: string): string | undefined {
   }
 }
 
-function misconfigured(message: string, code: 'invalid-argument' | 'failed-precondition' = 'invalid-argument'): InfrastructureError {
+function misconfigured(
+  message: string,
+  code: 'invalid-argument' | 'failed-precondition' = 'invalid-argument',
+): InfrastructureError {
   return new InfrastructureError({ code, component: 'storage', operation: 'signedUrl', message });
 }

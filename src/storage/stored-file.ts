@@ -3,6 +3,8 @@ import { createHash, hash } from 'node:crypto';
 import { InfrastructureError } from '../core/index.ts';
 import type { DriverFile, FileInfo } from './driver.ts';
 
+const pieceBytes = 64 * 1024;
+
 /** What {@link StoredFile} needs of the storage it came from. */
 export interface StoredFileOptions {
   /** Wraps what the driver's stream throws. */
@@ -49,7 +51,13 @@ export class StoredFile implements AsyncDisposable {
       return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     } catch (error) {
       throw this.#options.wrap(
-        new InfrastructureError({ code: 'data-loss', component: 'storage', operation: 'get', message: `${JSON.stringify(this.info.key)} is not UTF-8 text: read its bytes()`, cause: error }),
+        new InfrastructureError({
+          code: 'data-loss',
+          component: 'storage',
+          operation: 'get',
+          message: `${JSON.stringify(this.info.key)} is not UTF-8 text: read its bytes()`,
+          cause: error,
+        }),
       );
     }
   }
@@ -62,7 +70,13 @@ export class StoredFile implements AsyncDisposable {
     } catch (error) {
       throw this.#options.wrap(
         // Without the parser's message, which quotes the content.
-        new InfrastructureError({ code: 'data-loss', component: 'storage', operation: 'get', message: `${JSON.stringify(this.info.key)} is not JSON`, cause: (error as Error).name }),
+        new InfrastructureError({
+          code: 'data-loss',
+          component: 'storage',
+          operation: 'get',
+          message: `${JSON.stringify(this.info.key)} is not JSON`,
+          cause: (error as Error).name,
+        }),
       );
     }
   }
@@ -70,14 +84,15 @@ export class StoredFile implements AsyncDisposable {
   /** The content piece by piece, in bounded memory. */
   stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
     const body = this.#take();
-    return ReadableStream.from(this.#checked(body instanceof Uint8Array ? once(body) : body));
+    return ReadableStream.from(this.#checked(body instanceof Uint8Array ? piecesOf(body) : body));
   }
 
   /** Releases the content unread. Does nothing once it was taken. */
   async cancel(): Promise<void> {
     const body = this.#body;
     this.#body = undefined;
-    if (body !== undefined && !(body instanceof Uint8Array)) await body[Symbol.asyncIterator]().return?.();
+    if (body !== undefined && !(body instanceof Uint8Array))
+      await body[Symbol.asyncIterator]().return?.();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -100,7 +115,9 @@ export class StoredFile implements AsyncDisposable {
     });
   }
 
-  async *#checked(body: AsyncIterable<Uint8Array<ArrayBuffer>>): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
+  async *#checked(
+    body: AsyncIterable<Uint8Array<ArrayBuffer>>,
+  ): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
     const { signal, wrap } = this.#options;
     const digest = this.#isWhole ? createHash('sha256') : undefined;
     try {
@@ -130,6 +147,10 @@ export class StoredFile implements AsyncDisposable {
   }
 }
 
-async function* once(bytes: Uint8Array<ArrayBuffer>): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
-  yield bytes;
+// Pieces, so that whoever stops or aborts in the middle of a stream can, whatever the adapter gave.
+async function* piecesOf(
+  bytes: Uint8Array<ArrayBuffer>,
+): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
+  for (let start = 0; start < bytes.byteLength; start += pieceBytes)
+    yield bytes.subarray(start, start + pieceBytes);
 }

@@ -1,9 +1,28 @@
 import { randomUUID } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
-import { access, type FileHandle, link, lstat, mkdir, open, readdir, rename, rm, rmdir, stat, unlink } from 'node:fs/promises';
+import {
+  access,
+  type FileHandle,
+  link,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  unlink,
+} from 'node:fs/promises';
 import path from 'node:path';
 
-import { type Classification, type Clock, KeyedMutex, systemClock } from '../../core/index.ts';
+import {
+  type Classification,
+  type Clock,
+  KeyedMutex,
+  systemClock,
+  systemErrorCode,
+} from '../../core/index.ts';
 import { detectContentType } from '../content-type.ts';
 import type {
   ByteRange,
@@ -22,7 +41,7 @@ import { type LocalUrlOptions, UrlSigner } from '../signed-url.ts';
 import { FileChunks, readSlice } from './file-chunks.ts';
 import { Listing } from './listing.ts';
 import { withLockFile } from './lock-file.ts';
-import { DiskPaths } from './paths.ts';
+import { DiskPaths, isAbsent } from './paths.ts';
 import { type Sidecar, Sidecars } from './sidecars.ts';
 
 /** What {@link DiskStorageDriver} takes. */
@@ -39,7 +58,13 @@ export interface DiskDriverOptions {
   readonly clock?: Clock;
 }
 
-const capabilities = { conditionalWrites: true, nestedKeys: false, atomicMove: true, signedUrls: true } as const;
+const capabilities = {
+  conditionalWrites: true,
+  nestedKeys: false,
+  atomicMove: true,
+  signedUrls: true,
+  handler: true,
+} as const;
 
 // Up to this size one read is cheaper than a stream.
 const wholeBytes = 64 * 1024;
@@ -72,14 +97,26 @@ export class DiskStorageDriver implements StorageDriver {
 
   readonly classify = (error: unknown): Classification | undefined => {
     const { root } = this.#paths;
-    const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+    const code = systemErrorCode(error);
     if (code === 'ENOSPC' || code === 'EDQUOT') {
-      return { code: 'resource-exhausted', retryable: false, outcome: 'not-applied', message: `the disk that holds ${root} is full: free space on it, or choose another directory` };
+      return {
+        code: 'resource-exhausted',
+        retryable: false,
+        outcome: 'not-applied',
+        message: `the disk that holds ${root} is full: free space on it, or choose another directory`,
+      };
     }
     if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
-      return { code: 'permission-denied', message: `no permission to use ${root}: let this process read and write it, or choose another directory` };
+      return {
+        code: 'permission-denied',
+        message: `no permission to use ${root}: let this process read and write it, or choose another directory`,
+      };
     }
-    if (code === 'ELOOP') return { code: 'permission-denied', message: 'the file is a symbolic link, which could lead out of the storage' };
+    if (code === 'ELOOP')
+      return {
+        code: 'permission-denied',
+        message: 'the file is a symbolic link, which could lead out of the storage',
+      };
     return classifyStorageFault(error);
   };
 
@@ -88,9 +125,12 @@ export class DiskStorageDriver implements StorageDriver {
     try {
       for (const folder of [temp, sidecars, locks]) await mkdir(folder, { recursive: true });
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
+      const code = systemErrorCode(error);
       if (code !== 'EEXIST' && code !== 'ENOTDIR') throw error;
-      throw new StorageFault({ code: 'failed-precondition', message: `${root} is not a folder, or lies below a file: choose another directory` });
+      throw new StorageFault({
+        code: 'failed-precondition',
+        message: `${root} is not a folder, or lies below a file: choose another directory`,
+      });
     }
     await this.#checkTimes();
     await this.#removeAbandoned();
@@ -100,7 +140,12 @@ export class DiskStorageDriver implements StorageDriver {
     await access(this.#paths.temp, constants.W_OK);
   }
 
-  async put(key: string, body: Uint8Array | AsyncIterable<Uint8Array>, options: DriverPut, signal?: AbortSignal): Promise<FileInfo> {
+  async put(
+    key: string,
+    body: Uint8Array | AsyncIterable<Uint8Array>,
+    options: DriverPut,
+    signal?: AbortSignal,
+  ): Promise<FileInfo> {
     await this.#paths.checkFolder(path.dirname(this.#paths.file(key)));
     const temp = path.join(this.#paths.temp, randomUUID());
     let version: number | undefined;
@@ -109,7 +154,10 @@ export class DiskStorageDriver implements StorageDriver {
       let size: number;
       let sidecar: Sidecar;
       try {
-        size = body instanceof Uint8Array ? await writeAll(handle, body) : await writeStream(handle, body, signal);
+        size =
+          body instanceof Uint8Array
+            ? await writeAll(handle, body)
+            : await writeStream(handle, body, signal);
         sidecar = {
           key,
           contentType: options.contentType,
@@ -147,10 +195,18 @@ export class DiskStorageDriver implements StorageDriver {
       const { start, end } = resolved ?? { start: 0, end: stats.size - 1 };
       const length = end + 1 - start;
       if (length <= wholeBytes) {
-        return { info, ...(resolved && { range: resolved }), body: await readSlice(handle, start, length) };
+        return {
+          info,
+          ...(resolved && { range: resolved }),
+          body: await readSlice(handle, start, length),
+        };
       }
       isHandedOver = true;
-      return { info, ...(resolved && { range: resolved }), body: new FileChunks(handle, start, end) };
+      return {
+        info,
+        ...(resolved && { range: resolved }),
+        body: new FileChunks(handle, start, end),
+      };
     } finally {
       if (!isHandedOver) await handle.close();
     }
@@ -174,7 +230,12 @@ export class DiskStorageDriver implements StorageDriver {
     await this.#exclusively([key], async () => await this.#whileMatching(key, conditions, remove));
   }
 
-  async copy(from: string, to: string, conditions: Pick<WriteConditions, 'ifNoneMatch'>, signal?: AbortSignal): Promise<FileInfo> {
+  async copy(
+    from: string,
+    to: string,
+    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+    signal?: AbortSignal,
+  ): Promise<FileInfo> {
     const { info, body } = await this.get(from, undefined);
     const { key: _, etag: __, lastModified: ___, sha256 = '', ...facts } = info;
     try {
@@ -184,13 +245,23 @@ export class DiskStorageDriver implements StorageDriver {
     }
   }
 
-  async move(from: string, to: string, conditions: Pick<WriteConditions, 'ifNoneMatch'>): Promise<FileInfo> {
+  async move(
+    from: string,
+    to: string,
+    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+  ): Promise<FileInfo> {
     const [source, target] = [this.#paths.file(from), this.#paths.file(to)];
     await this.#paths.checkFolder(path.dirname(target));
     return await this.#exclusively([from, to], async () => {
       const stats = await this.#stat(from);
       if (!stats) throw notFound(from);
-      const { size, etag: _, lastModified: __, sha256 = '', ...facts } = await this.#info(from, stats);
+      const {
+        size,
+        etag: _,
+        lastModified: __,
+        sha256 = '',
+        ...facts
+      } = await this.#info(from, stats);
       const version = Sidecars.versionOf(stats);
       const sidecar: Sidecar = { ...facts, key: to, sha256 };
       await this.#sidecars.write(version, sidecar, { replace: true });
@@ -206,7 +277,10 @@ export class DiskStorageDriver implements StorageDriver {
     });
   }
 
-  async list({ prefix, delimiter, after, limit }: DriverList, signal?: AbortSignal): Promise<ListPage> {
+  async list(
+    { prefix, delimiter, after, limit }: DriverList,
+    signal?: AbortSignal,
+  ): Promise<ListPage> {
     const entries: string[] = [];
     for await (const entry of this.#listing.entries(prefix, after, delimiter)) {
       signal?.throwIfAborted();
@@ -214,18 +288,21 @@ export class DiskStorageDriver implements StorageDriver {
       if (entries.length > limit) break;
     }
     const page = entries.slice(0, limit);
+    const next = entries.length > limit ? page.at(-1) : undefined;
     const files = await Promise.all(
       page
         .filter((entry) => !entry.endsWith('/'))
         .map(async (key) => {
           const stats = await this.#stat(key);
-          return stats && { key, size: stats.size, lastModified: modifiedAt(Sidecars.versionOf(stats)) };
+          return (
+            stats && { key, size: stats.size, lastModified: modifiedAt(Sidecars.versionOf(stats)) }
+          );
         }),
     );
     return {
       files: files.filter((file) => file !== undefined),
       prefixes: page.filter((entry) => entry.endsWith('/')),
-      ...(entries.length > limit ? { next: page.at(-1)! } : {}),
+      ...(next === undefined ? {} : { next }),
     };
   }
 
@@ -260,7 +337,10 @@ export class DiskStorageDriver implements StorageDriver {
     }
   }
 
-  async #info(key: string, stats: { readonly size: number; readonly mtimeMs: number }): Promise<FileInfo> {
+  async #info(
+    key: string,
+    stats: { readonly size: number; readonly mtimeMs: number },
+  ): Promise<FileInfo> {
     const version = Sidecars.versionOf(stats);
     const sidecar = await this.#sidecars.read(key, version);
     if (sidecar) return infoOf(sidecar, stats.size, version);
@@ -297,14 +377,19 @@ export class DiskStorageDriver implements StorageDriver {
   }
 
   // With ifMatch, also one writer at a time of all the processes that give one.
-  async #whileMatching(key: string, { ifMatch }: WriteConditions, fn: () => Promise<void>): Promise<void> {
+  async #whileMatching(
+    key: string,
+    { ifMatch }: WriteConditions,
+    fn: () => Promise<void>,
+  ): Promise<void> {
     if (ifMatch === undefined) {
       await fn();
       return;
     }
     await withLockFile(this.#paths.lock(key), this.#clock, async () => {
       const stats = await this.#stat(key);
-      if (!stats || (await this.#info(key, stats)).etag !== ifMatch) throw conditionFailed(key, 'ifMatch');
+      if (!stats || (await this.#info(key, stats)).etag !== ifMatch)
+        throw conditionFailed(key, 'ifMatch');
       await fn();
     });
   }
@@ -315,14 +400,22 @@ export class DiskStorageDriver implements StorageDriver {
         await place();
         return;
       } catch (error) {
-        const { code } = error as NodeJS.ErrnoException;
+        const code = systemErrorCode(error);
         if (code === 'EEXIST' && (await this.#stat(key))) throw conditionFailed(key, 'ifNoneMatch');
-        if (code === 'EISDIR' || code === 'ENOTDIR' || code === 'EEXIST' || code === 'ENOTEMPTY') throw bothFileAndFolder(key);
+        if (code === 'EISDIR' || code === 'ENOTDIR' || code === 'EEXIST' || code === 'ENOTEMPTY')
+          throw bothFileAndFolder(key);
         if (code !== 'ENOENT' || attempt === folderAttempts) throw error;
-        await mkdir(path.dirname(this.#paths.file(key)), { recursive: true }).catch((failure: NodeJS.ErrnoException) => {
-          throw failure.code === 'EEXIST' || failure.code === 'ENOTDIR' ? bothFileAndFolder(key) : failure;
-        });
+        await this.#makeFolder(key);
       }
+    }
+  }
+
+  async #makeFolder(key: string): Promise<void> {
+    try {
+      await mkdir(path.dirname(this.#paths.file(key)), { recursive: true });
+    } catch (error) {
+      const code = systemErrorCode(error);
+      throw code === 'EEXIST' || code === 'ENOTDIR' ? bothFileAndFolder(key) : error;
     }
   }
 
@@ -338,7 +431,7 @@ export class DiskStorageDriver implements StorageDriver {
 
   async #checkTimes(): Promise<void> {
     const probe = path.join(this.#paths.temp, randomUUID());
-    const version = this.#clock.now() * 1000 + 123;
+    const version = this.#clock.now() * 100 + 12;
     const handle = await open(probe, 'wx');
     try {
       await handle.utimes(Sidecars.modificationTime(version), Sidecars.modificationTime(version));
@@ -350,7 +443,7 @@ export class DiskStorageDriver implements StorageDriver {
     }
     throw new StorageFault({
       code: 'failed-precondition',
-      message: `the file system of ${this.#paths.root} does not keep modification times to the microsecond, which the storage needs: choose a directory on another`,
+      message: `the file system of ${this.#paths.root} does not keep modification times to ten microseconds, which the storage needs: choose a directory on another`,
     });
   }
 
@@ -375,7 +468,7 @@ function infoOf(sidecar: Sidecar, size: number, version: number): FileInfo {
 }
 
 function modifiedAt(version: number): Date {
-  return new Date(Math.floor(version / 1000));
+  return new Date(Sidecars.writtenAt(version));
 }
 
 function bothFileAndFolder(key: string): StorageFault {
@@ -386,19 +479,18 @@ function bothFileAndFolder(key: string): StorageFault {
   });
 }
 
-function isAbsent(error: unknown): boolean {
-  const { code } = error as NodeJS.ErrnoException;
-  return code === 'ENOENT' || code === 'ENOTDIR';
-}
-
 async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<number> {
-  for (let written = 0; written < bytes.byteLength; ) {
+  for (let written = 0; written < bytes.byteLength;) {
     written += (await handle.write(bytes, written, bytes.byteLength - written)).bytesWritten;
   }
   return bytes.byteLength;
 }
 
-async function writeStream(handle: FileHandle, body: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined): Promise<number> {
+async function writeStream(
+  handle: FileHandle,
+  body: AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+): Promise<number> {
   let size = 0;
   for await (const chunk of body) {
     signal?.throwIfAborted();

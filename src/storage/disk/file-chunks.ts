@@ -44,11 +44,16 @@ export class FileChunks implements AsyncIterableIterator<Uint8Array<ArrayBuffer>
 }
 
 /** Reads exactly these bytes. Throws when the file ends before them. */
-export async function readSlice(handle: FileHandle, start: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+export async function readSlice(
+  handle: FileHandle,
+  start: number,
+  length: number,
+): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = new Uint8Array(length);
-  for (let filled = 0; filled < length; ) {
+  for (let filled = 0; filled < length;) {
     const { bytesRead } = await handle.read(bytes, filled, length - filled, start + filled);
-    if (bytesRead === 0) throw Object.assign(new Error('the file was cut while it was read'), { code: 'EIO' });
+    if (bytesRead === 0)
+      throw Object.assign(new Error('the file was cut while it was read'), { code: 'EIO' });
     filled += bytesRead;
   }
   return bytes;

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { LRUCache } from 'lru-cache';
 
 import { compareKeys, isKey } from '../key.ts';
+import { isAbsent } from './paths.ts';
 
 // Names, not folders, count: 200,000 of about 60 bytes are 12 MB.
 const rememberedNames = 200_000;
@@ -19,14 +20,21 @@ interface Folder {
 /** Reads the tree in the order of keys. Remembers large folders between the pages of one listing. */
 export class Listing {
   readonly #root: string;
-  readonly #folders = new LRUCache<string, Folder>({ maxSize: rememberedNames, sizeCalculation: ({ names }) => names.length + 1 });
+  readonly #folders = new LRUCache<string, Folder>({
+    maxSize: rememberedNames,
+    sizeCalculation: ({ names }) => names.length + 1,
+  });
 
   constructor(root: string) {
     this.#root = root;
   }
 
   /** Every key, and with a delimiter every folded prefix, that starts with `prefix` and comes after `after`. */
-  async *entries(prefix: string, after: string | undefined, delimiter: '/' | undefined): AsyncGenerator<string, void> {
+  async *entries(
+    prefix: string,
+    after: string | undefined,
+    delimiter: '/' | undefined,
+  ): AsyncGenerator<string, void> {
     // Nothing before the prefix's last slash varies, so that folders beside it need not be read.
     const base = prefix.slice(0, prefix.lastIndexOf('/') + 1);
     yield* this.#walk(base, { prefix, after, delimiter });
@@ -34,12 +42,20 @@ export class Listing {
 
   async *#walk(
     base: string,
-    options: { readonly prefix: string; readonly after: string | undefined; readonly delimiter: '/' | undefined },
+    options: {
+      readonly prefix: string;
+      readonly after: string | undefined;
+      readonly delimiter: '/' | undefined;
+    },
   ): AsyncGenerator<string, void> {
     const { prefix, after, delimiter } = options;
     const names = await this.#names(base);
-    for (let index = after === undefined ? 0 : firstAfter(names, base, after); index < names.length; index += 1) {
-      const key = base + names[index]!;
+    for (
+      let index = after === undefined ? 0 : firstAfter(names, base, after);
+      index < names.length;
+      index += 1
+    ) {
+      const key = `${base}${names[index]}`;
       if (!key.startsWith(prefix)) {
         if (compareKeys(key, prefix) > 0) return;
         continue;
@@ -48,7 +64,11 @@ export class Listing {
       else if (delimiter === undefined) yield* this.#walk(key, options);
       else if (after === undefined || !after.startsWith(key)) {
         // An empty folder holds no key, and so is no prefix.
-        for await (const _ of this.#walk(key, { prefix: '', after: undefined, delimiter: undefined })) {
+        for await (const _ of this.#walk(key, {
+          prefix: '',
+          after: undefined,
+          delimiter: undefined,
+        })) {
           yield key;
           break;
         }
@@ -74,8 +94,7 @@ export class Listing {
       if (readAt - mtimeMs > settledAfterMs) this.#folders.set(folder, { mtimeMs, names });
       return names;
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === 'ENOENT' || code === 'ENOTDIR') return [];
+      if (isAbsent(error)) return [];
       throw error;
     }
   }
@@ -93,7 +112,7 @@ function firstAfter(names: readonly string[], base: string, after: string): numb
   let high = names.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    const key = base + names[middle]!;
+    const key = `${base}${names[middle]}`;
     const isBefore = compareKeys(key, after) <= 0 && !(key.endsWith('/') && after.startsWith(key));
     if (isBefore) low = middle + 1;
     else high = middle;

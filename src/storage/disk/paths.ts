@@ -4,8 +4,15 @@ import path from 'node:path';
 
 import { LRUCache } from 'lru-cache';
 
+import { systemErrorCode } from '../../core/index.ts';
 import { StorageFault } from '../errors.ts';
 import { reservedSegment } from '../key.ts';
+
+/** Whether an error says that no file is there. */
+export function isAbsent(error: unknown): boolean {
+  const code = systemErrorCode(error);
+  return code === 'ENOENT' || code === 'ENOTDIR';
+}
 
 const rememberedFolders = 10_000;
 
@@ -33,7 +40,11 @@ export class DiskPaths {
   /** Where one version's facts lie. Hashed, since a segment with a suffix could be too long for a file name. */
   sidecar(key: string, version: number): string {
     const digest = hash('sha1', key, 'hex');
-    return path.join(this.sidecars, digest.slice(0, 2), `${digest.slice(2)}.${version.toString(36)}.json`);
+    return path.join(
+      this.sidecars,
+      digest.slice(0, 2),
+      `${digest.slice(2)}.${version.toString(36)}.json`,
+    );
   }
 
   lock(key: string): string {
@@ -43,9 +54,11 @@ export class DiskPaths {
   /** Refuses a folder that is reached through a symbolic link below the root, since it could lead anywhere. */
   async checkFolder(folder: string): Promise<void> {
     if (folder === this.root || this.#checked.has(folder)) return;
+    if (!folder.startsWith(this.root + path.sep))
+      throw new TypeError(`${folder} is not below ${this.root}`);
     await this.checkFolder(path.dirname(folder));
-    const stats = await lstat(folder).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
+    const stats = await lstat(folder).catch((error: unknown) => {
+      if (isAbsent(error)) return undefined;
       throw error;
     });
     if (stats === undefined) return;
