@@ -340,6 +340,12 @@ export const classifySystemError: Classify = (error) => {
   return undefined;
 };
 
+/** The operating system's code of a raw error, such as `ENOENT`. */
+export function systemErrorCode(error: unknown): string | undefined {
+  const code: unknown = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+  return typeof code === 'string' ? code : undefined;
+}
+
 /** An `invalid-argument` error, for a portable class that refuses what its caller gave. */
 export function invalidArgument(
   origin: ErrorOrigin,

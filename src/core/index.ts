@@ -48,6 +48,7 @@ export {
   type InfrastructureErrorOptions,
   invalidArgument,
   type Outcome,
+  systemErrorCode,
   wrapError,
 } from './errors.ts';
 export {
@@ -77,6 +78,7 @@ export {
   type OperationSubscriber,
   subscribeToOperations,
 } from './operation.ts';
+export { KeyedMutex } from './keyed-mutex.ts';
 export { importPeer } from './peers.ts';
 export {
   abortable,

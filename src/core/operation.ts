@@ -41,7 +41,8 @@ const attachers = new Set<(channel: Channel) => void>();
  */
 export function operationChannel(component: string, operation: string): Channel {
   let ofComponent = channels.get(component);
-  if (ofComponent === undefined) channels.set(component, (ofComponent = new Map<string, Channel>()));
+  if (ofComponent === undefined)
+    channels.set(component, (ofComponent = new Map<string, Channel>()));
   let channel = ofComponent.get(operation);
   if (channel === undefined) {
     channel = tracingChannel<OperationEvent, OperationEvent>(`underpin:${component}:${operation}`);

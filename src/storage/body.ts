@@ -1,0 +1,208 @@
+import { createHash, hash } from 'node:crypto';
+
+import { InfrastructureError, invalidArgument, type ErrorOrigin } from '../core/index.ts';
+
+/** Whatever a file's content can be given as. Streams may be of unknown length, and are read once. */
+export type FileBody =
+  | Uint8Array
+  | ArrayBuffer
+  | string
+  | Blob
+  | AsyncIterable<Uint8Array | string>
+  | ReadableStream<Uint8Array>;
+
+/** What the content must be, or the put is refused. */
+export interface BodyExpectations {
+  /** In bytes. */
+  readonly size?: number | undefined;
+  /** SHA-256 in hex. */
+  readonly sha256?: string | undefined;
+}
+
+/** A body in the two shapes that drivers take, measured and checked while it is read. */
+export interface PreparedBody {
+  readonly content: Uint8Array | AsyncIterable<Uint8Array>;
+  /** In bytes, when known before reading. */
+  readonly size: number | undefined;
+  /** SHA-256 in hex, once the content has been read to its end. */
+  readonly sha256: () => string;
+  /** Up to 4,100 bytes from the beginning, to tell the content type by. */
+  readonly sample: Uint8Array;
+  /** Whether the caller's body can be read again for another attempt. */
+  readonly isReplayable: boolean;
+  /** Releases the caller's stream, should nobody have read it to its end. */
+  readonly release: () => Promise<void>;
+}
+
+// As much as file-type looks at.
+const sampleBytes = 4100;
+
+/** Makes a body ready for a driver. A stream that turns out other than expected throws at its end, so that nothing is stored. */
+export async function prepareBody(
+  body: FileBody,
+  expected: BodyExpectations,
+  origin: ErrorOrigin,
+): Promise<PreparedBody> {
+  const bytes = bytesOf(body);
+  if (bytes !== undefined) {
+    const sha256 = hash('sha256', bytes, 'hex');
+    checkExpectations(expected, { size: bytes.byteLength, sha256 }, origin);
+    return {
+      content: bytes,
+      size: bytes.byteLength,
+      sha256: () => sha256,
+      sample: bytes.subarray(0, sampleBytes),
+      isReplayable: true,
+      release: async () => undefined,
+    };
+  }
+  if (!isIterable(body) && !(body instanceof Blob)) {
+    throw invalidArgument(
+      origin,
+      'the body is none of Uint8Array, ArrayBuffer, string, Blob, web or Node stream, or async iterable',
+    );
+  }
+  const source = (body instanceof Blob ? body.stream() : body)[Symbol.asyncIterator]();
+  const { chunks, sample, ended } = await readSample(source, origin);
+  const size = expected.size ?? (body instanceof Blob ? body.size : undefined);
+  let digest: string | undefined;
+  return {
+    size,
+    sample,
+    isReplayable: body instanceof Blob,
+    release: async () => void (await source.return?.()),
+    sha256() {
+      if (digest === undefined) throw new TypeError('sha256() before the body was read to its end');
+      return digest;
+    },
+    content: measured(source, {
+      chunks,
+      ended,
+      expected: { ...expected, size },
+      origin,
+      onEnd: (sha256) => (digest = sha256),
+    }),
+  };
+}
+
+function bytesOf(body: FileBody): Uint8Array | undefined {
+  if (typeof body === 'string') return new TextEncoder().encode(body);
+  if (body instanceof Uint8Array) return body;
+  if (body instanceof ArrayBuffer) return new Uint8Array(body);
+  return undefined;
+}
+
+function isIterable(body: unknown): body is AsyncIterable<Uint8Array | string> {
+  return typeof body === 'object' && body !== null && Symbol.asyncIterator in body;
+}
+
+async function readSample(
+  source: AsyncIterator<Uint8Array | string>,
+  origin: ErrorOrigin,
+): Promise<{ chunks: Uint8Array[]; sample: Uint8Array; ended: boolean }> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  let ended = false;
+  while (length < sampleBytes && !ended) {
+    const chunk = await nextChunk(source, origin);
+    if (chunk === undefined) ended = true;
+    else {
+      chunks.push(chunk);
+      length += chunk.byteLength;
+    }
+  }
+  return {
+    chunks,
+    ended,
+    sample: Buffer.concat(chunks).subarray(0, sampleBytes),
+  };
+}
+
+async function nextChunk(
+  source: AsyncIterator<Uint8Array | string>,
+  origin: ErrorOrigin,
+): Promise<Uint8Array | undefined> {
+  let result: IteratorResult<Uint8Array | string, unknown>;
+  try {
+    result = await source.next();
+  } catch (error) {
+    if (InfrastructureError.is(error)) throw error;
+    throw new InfrastructureError({
+      code: 'aborted',
+      ...origin,
+      outcome: 'not-applied',
+      retryable: false,
+      message: 'the body failed while it was read, and nothing was stored: see the cause',
+      cause: error,
+    });
+  }
+  if (result.done) return undefined;
+  const chunk = bytesOf(result.value);
+  if (chunk === undefined)
+    throw invalidArgument(
+      origin,
+      `the body gave a chunk of type ${typeof result.value}: give Uint8Array or string`,
+    );
+  return chunk;
+}
+
+interface Measured {
+  readonly chunks: readonly Uint8Array[];
+  readonly ended: boolean;
+  readonly expected: BodyExpectations;
+  readonly origin: ErrorOrigin;
+  readonly onEnd: (sha256: string) => void;
+}
+
+async function* measured(
+  source: AsyncIterator<Uint8Array | string>,
+  options: Measured,
+): AsyncGenerator<Uint8Array, void> {
+  const { chunks, ended, expected, origin, onEnd } = options;
+  const digest = createHash('sha256');
+  let size = 0;
+  const take = (chunk: Uint8Array): Uint8Array => {
+    digest.update(chunk);
+    size += chunk.byteLength;
+    if (expected.size !== undefined && size > expected.size)
+      checkExpectations(expected, { size }, origin);
+    return chunk;
+  };
+  for (const chunk of chunks) yield take(chunk);
+  for (
+    let chunk = ended ? undefined : await nextChunk(source, origin);
+    chunk;
+    chunk = await nextChunk(source, origin)
+  ) {
+    yield take(chunk);
+  }
+  const sha256 = digest.digest('hex');
+  checkExpectations(expected, { size, sha256 }, origin);
+  onEnd(sha256);
+}
+
+function checkExpectations(
+  expected: BodyExpectations,
+  actual: { size: number; sha256?: string },
+  origin: ErrorOrigin,
+): void {
+  if (expected.size !== undefined && actual.size !== expected.size) {
+    const found = actual.size > expected.size ? 'more' : `${actual.size}`;
+    throw invalidArgument(
+      origin,
+      `the body was said to have ${expected.size} bytes, but has ${found}; nothing was stored`,
+    );
+  }
+  if (
+    expected.sha256 !== undefined &&
+    actual.sha256 !== undefined &&
+    actual.sha256 !== expected.sha256.toLowerCase()
+  ) {
+    throw new InfrastructureError({
+      code: 'data-loss',
+      ...origin,
+      outcome: 'not-applied',
+      message: `the body's SHA-256 is ${actual.sha256}, not the expected ${expected.sha256.toLowerCase()}; nothing was stored`,
+    });
+  }
+}

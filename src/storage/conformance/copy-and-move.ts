@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+
+import { type Case, keysOf, noise, refused, textOf } from './support.ts';
+
+/** What `copy` and `move` promise. */
+export const transferCases: readonly Case[] = [
+  {
+    id: 'copy › copies content and facts, and leaves the source',
+    async run(storage) {
+      const bytes = noise(200_000);
+      const source = await storage.put('a', bytes, {
+        contentType: 'text/css',
+        metadata: { x: '1' },
+        cacheControl: 'no-store',
+      });
+      const copy = await storage.copy('a', 'deep/b');
+      assert.deepEqual({ ...copy, lastModified: 0 }, { ...source, key: 'deep/b', lastModified: 0 });
+      assert.deepEqual(await (await storage.get('deep/b')).bytes(), bytes);
+      assert.deepEqual(await (await storage.get('a')).bytes(), bytes);
+    },
+  },
+  {
+    id: 'copy › replaces the target with its facts',
+    async run(storage) {
+      await storage.put('a', 'new');
+      await storage.put('b', 'old', { metadata: { old: '1' } });
+      await storage.copy('a', 'b');
+      const file = await storage.get('b');
+      assert.deepEqual([await file.text(), file.info.metadata], ['new', {}]);
+    },
+  },
+  {
+    id: 'copy › a source that is not there leaves the target as it was',
+    async run(storage) {
+      await storage.put('b', 'old');
+      await refused('not-found', storage.copy('a', 'b'));
+      await refused('not-found', storage.move('a', 'b'));
+      assert.equal(await textOf(storage, 'b'), 'old');
+    },
+  },
+  {
+    id: 'move › the file is at the target with its facts, and no longer at the source',
+    async run(storage) {
+      const source = await storage.put('a/b', 'hello', {
+        contentType: 'text/css',
+        metadata: { x: '1' },
+      });
+      const moved = await storage.move('a/b', 'c/d');
+      assert.deepEqual({ ...moved, lastModified: 0 }, { ...source, key: 'c/d', lastModified: 0 });
+      assert.equal(await textOf(storage, 'c/d'), 'hello');
+      assert.deepEqual((await storage.head('c/d')).metadata, { x: '1' });
+      assert.deepEqual(await keysOf(storage), ['c/d']);
+    },
+  },
+  {
+    id: 'move › there and back, over what was there',
+    async run(storage) {
+      await storage.put('a', 'one', { metadata: { x: '1' } });
+      await storage.put('b', 'two', { metadata: { x: '2' } });
+      await storage.move('a', 'b');
+      await storage.move('b', 'a');
+      const file = await storage.get('a');
+      assert.deepEqual([await file.text(), file.info.metadata], ['one', { x: '1' }]);
+      assert.deepEqual(await keysOf(storage), ['a']);
+    },
+  },
+  {
+    id: 'copy › onto itself is refused',
+    async run(storage) {
+      await storage.put('a', 'x');
+      await refused('invalid-argument', storage.copy('a', 'a'));
+      await refused('invalid-argument', storage.move('a', 'a'));
+      assert.equal(await textOf(storage, 'a'), 'x');
+    },
+  },
+  {
+    id: 'move › of many moves of one file one wins, and the file is there once',
+    requires: ['atomicMove'],
+    async run(storage) {
+      await storage.put('a', 'hello');
+      const results = await Promise.allSettled(
+        Array.from({ length: 8 }, async (_, index) => await storage.move('a', `to/${index}`)),
+      );
+      assert.equal(results.filter(({ status }) => status === 'fulfilled').length, 1);
+      assert.equal((await keysOf(storage)).length, 1);
+    },
+    async unsupported(storage) {
+      await storage.put('a', 'hello');
+      await storage.move('a', 'b');
+      assert.deepEqual(await keysOf(storage), ['b'], 'not in one step, but moved all the same');
+    },
+  },
+];

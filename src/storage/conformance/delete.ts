@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+
+import { type Case, keysOf, refused, textOf } from './support.ts';
+
+/** What `delete` and `deletePrefix` promise. */
+export const removeCases: readonly Case[] = [
+  {
+    id: 'delete › the file is gone from get, exists and list',
+    async run(storage) {
+      await storage.put('a/b', 'x');
+      await storage.delete('a/b');
+      assert.equal(await storage.exists('a/b'), false);
+      await refused('not-found', storage.get('a/b'));
+      assert.deepEqual(await storage.list({ delimiter: '/' }), { files: [], prefixes: [] });
+    },
+  },
+  {
+    id: 'delete › deleting what is not there is no error',
+    async run(storage) {
+      await storage.delete('nope');
+      await storage.delete('deep/nope');
+    },
+  },
+  {
+    id: 'delete › a later file of the same key has none of the old facts',
+    async run(storage) {
+      await storage.put('a', 'x', {
+        metadata: { old: '1' },
+        cacheControl: 'no-store',
+        contentType: 'text/css',
+      });
+      await storage.delete('a');
+      const info = await storage.put('a', 'x');
+      assert.deepEqual(
+        [info.metadata, info.cacheControl, info.contentType],
+        [{}, undefined, 'application/octet-stream'],
+      );
+    },
+  },
+  {
+    id: 'delete › a folder of files is not deleted by its name',
+    async run(storage) {
+      await storage.put('a/b', 'x');
+      await storage.delete('a');
+      assert.equal(await textOf(storage, 'a/b'), 'x');
+    },
+  },
+  {
+    id: 'deletePrefix › deletes what starts with it, across pages, and nothing else',
+    async run(storage) {
+      await Promise.all(
+        Array.from({ length: 1105 }, async (_, index) => await storage.put(`logs/${index}`, 'x')),
+      );
+      await storage.put('logs.txt', 'x');
+      await storage.put('other/logs/1', 'x');
+      assert.equal(await storage.deletePrefix('logs/'), 1105);
+      assert.deepEqual(await keysOf(storage), ['logs.txt', 'other/logs/1']);
+      assert.equal(await storage.deletePrefix('logs/'), 0);
+    },
+  },
+  {
+    id: 'deletePrefix › an empty prefix is refused, since it means everything',
+    async run(storage) {
+      await storage.put('a', 'x');
+      await refused('invalid-argument', storage.deletePrefix(''));
+      assert.equal(await storage.exists('a'), true);
+    },
+  },
+];

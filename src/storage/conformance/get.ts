@@ -1,0 +1,195 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+
+import { type Case, noise, refused, sha256Of, textOf } from './support.ts';
+
+/** What `get`, `head` and `exists` promise. */
+export const getCases: readonly Case[] = [
+  {
+    id: 'get › a file that is not there is not-found',
+    async run(storage) {
+      await refused('not-found', storage.get('nope'));
+      await refused('not-found', storage.get('deep/er/nope'));
+      await refused('not-found', storage.head('nope'));
+    },
+  },
+  {
+    id: 'get › a folder of files is no file',
+    async run(storage) {
+      await storage.put('folder/file', 'x');
+      await refused('not-found', storage.get('folder'));
+      await refused('not-found', storage.head('folder'));
+      assert.equal(await storage.exists('folder'), false);
+    },
+  },
+  {
+    id: 'get › a key below a file is not-found',
+    async run(storage) {
+      await storage.put('file', 'x');
+      await refused('not-found', storage.get('file/below'));
+      assert.equal(await storage.exists('file/below'), false);
+      await storage.delete('file/below');
+    },
+  },
+  {
+    id: 'get › a large file comes as a stream of its bytes in order',
+    async run(storage) {
+      const bytes = noise(2_500_000);
+      await storage.put('large', bytes);
+      const digest = createHash('sha256');
+      let chunks = 0;
+      for await (const chunk of (await storage.get('large')).stream()) {
+        digest.update(chunk);
+        chunks += 1;
+      }
+      assert.equal(digest.digest('hex'), sha256Of(bytes));
+      assert.ok(chunks > 1, 'more than one piece');
+    },
+  },
+  {
+    id: 'get › a reader goes on reading the version it began with',
+    async run(storage) {
+      const before = noise(1_000_000, 1);
+      await storage.put('a', before);
+      const file = await storage.get('a');
+      await storage.put('a', noise(1_000_000, 2));
+      assert.deepEqual(await file.bytes(), before);
+    },
+  },
+  {
+    id: 'get › ranges give exactly their bytes, and say which',
+    async run(storage) {
+      const bytes = noise(300_000);
+      await storage.put('a', bytes);
+      const cases = [
+        { range: { start: 0, end: 0 }, from: 0, to: 1 },
+        { range: { start: 10, end: 19 }, from: 10, to: 20 },
+        { range: { start: 100_000, end: 250_000 }, from: 100_000, to: 250_001 },
+        { range: { start: 299_999 }, from: 299_999, to: 300_000 },
+        { range: { start: 5 }, from: 5, to: 300_000 },
+        { range: { suffix: 7 }, from: 299_993, to: 300_000 },
+        { range: { suffix: 999_999 }, from: 0, to: 300_000 },
+        { range: { start: 299_990, end: 999_999 }, from: 299_990, to: 300_000 },
+      ] as const;
+      for (const { range, from, to } of cases) {
+        const file = await storage.get('a', { range });
+        assert.deepEqual(file.range, { start: from, end: to - 1 }, JSON.stringify(range));
+        assert.equal(file.info.size, 300_000);
+        assert.deepEqual(await file.bytes(), bytes.slice(from, to), JSON.stringify(range));
+      }
+    },
+  },
+  {
+    id: 'get › a range that starts past the end is refused',
+    async run(storage) {
+      await storage.put('a', 'hello');
+      await refused('invalid-argument', storage.get('a', { range: { start: 5 } }));
+      await storage.put('empty', '');
+      await refused('invalid-argument', storage.get('empty', { range: { start: 0 } }));
+      await refused('invalid-argument', storage.get('empty', { range: { suffix: 1 } }));
+    },
+  },
+  {
+    id: 'get › what is no range is refused',
+    async run(storage) {
+      await storage.put('a', 'hello');
+      for (const range of [
+        {},
+        { start: -1 },
+        { start: 2, end: 1 },
+        { start: 0.5 },
+        { suffix: 0 },
+        { suffix: -1 },
+        { start: 0, suffix: 1 },
+        { end: 3 },
+      ]) {
+        await refused(
+          'invalid-argument',
+          storage.get('a', { range: range as never }),
+          JSON.stringify(range),
+        );
+      }
+    },
+  },
+  {
+    id: 'get › ifMatch and ifNoneMatch are held against the etag',
+    async run(storage) {
+      const { etag } = await storage.put('a', 'hello');
+      assert.equal(await (await storage.get('a', { ifMatch: etag })).text(), 'hello');
+      assert.equal(await (await storage.get('a', { ifMatch: `"${etag}"` })).text(), 'hello');
+      assert.equal(await (await storage.get('a', { ifNoneMatch: 'other' })).text(), 'hello');
+      await refused('failed-precondition', storage.get('a', { ifMatch: 'other' }));
+      const error = await refused('failed-precondition', storage.get('a', { ifNoneMatch: etag }));
+      assert.equal(error.details['notModified'], true);
+    },
+  },
+  {
+    id: 'get › the content can be taken once',
+    async run(storage) {
+      await storage.put('a', 'hello');
+      const file = await storage.get('a');
+      await file.text();
+      await refused('failed-precondition', file.bytes());
+    },
+  },
+  {
+    id: 'get › cancelling what was not taken releases it',
+    async run(storage) {
+      await storage.put('a', noise(1_000_000));
+      const file = await storage.get('a');
+      await file.cancel();
+      await file.cancel();
+      await refused('failed-precondition', file.bytes());
+      const reader = (await storage.get('a')).stream().getReader();
+      await reader.read();
+      await reader.cancel();
+      await storage.delete('a');
+    },
+  },
+  {
+    id: 'get › bytes that are no UTF-8, or no JSON, are refused as such',
+    async run(storage) {
+      await storage.put('bad', Uint8Array.from([0xff, 0xfe, 0x41]));
+      await refused('data-loss', (await storage.get('bad')).text());
+      await storage.put('json', '{"a": [1, 2]}');
+      assert.deepEqual(await (await storage.get('json')).json(), { a: [1, 2] });
+      await storage.put('json', '{"secret": ');
+      const error = await refused('data-loss', (await storage.get('json')).json());
+      assert.ok(!error.message.includes('secret'));
+    },
+  },
+  {
+    id: 'get › what a reader changes in its bytes does not reach the file',
+    async run(storage) {
+      await storage.put('a', 'hello');
+      (await (await storage.get('a')).bytes()).fill(0);
+      assert.equal(await textOf(storage, 'a'), 'hello');
+    },
+  },
+  {
+    id: 'get › an abort in the middle of a stream ends it as cancelled',
+    async run(storage) {
+      await storage.put('a', noise(3_000_000));
+      const controller = new AbortController();
+      const reader = (await storage.get('a', { signal: controller.signal })).stream().getReader();
+      await reader.read();
+      controller.abort();
+      await refused(
+        'cancelled',
+        (async () => {
+          while (!(await reader.read()).done);
+        })(),
+      );
+    },
+  },
+  {
+    id: 'head › the etag changes with the content, and only with it when it is read again',
+    async run(storage) {
+      const first = await storage.put('a', 'one');
+      assert.equal((await storage.head('a')).etag, first.etag);
+      const second = await storage.put('a', 'two');
+      assert.notEqual(first.etag, second.etag);
+      assert.match(second.etag, /^[\w+/=-]+$/, 'no quotes, spaces or commas');
+    },
+  },
+];

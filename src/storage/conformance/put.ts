@@ -1,0 +1,249 @@
+import assert from 'node:assert/strict';
+
+import type { FileBody } from '../body.ts';
+import {
+  bytesOf,
+  type Case,
+  chunksOf,
+  failingAfter,
+  keysOf,
+  noise,
+  refused,
+  sha256Of,
+  textOf,
+} from './support.ts';
+
+const bodies: Readonly<Record<string, () => FileBody>> = {
+  text: () => 'content',
+  Uint8Array: () => bytesOf('content'),
+  'a view into a larger buffer': () => bytesOf('xxcontentxx').subarray(2, 9),
+  ArrayBuffer: () => new Uint8Array(bytesOf('content')).buffer,
+  Blob: () => new Blob(['con', 'tent']),
+  ReadableStream: () => new Blob(['content']).stream(),
+  'an async iterable of bytes': () => chunksOf(bytesOf('content'), 2),
+  'an async iterable of text': async function* () {
+    yield 'con';
+    yield 'tent';
+  },
+};
+
+/** What `put` promises. */
+export const putCases: readonly Case[] = [
+  {
+    id: 'put › what was put is read back to the byte',
+    async run(storage) {
+      const bytes = noise(100_000);
+      await storage.put('a.bin', bytes);
+      assert.deepEqual(await (await storage.get('a.bin')).bytes(), bytes);
+    },
+  },
+  {
+    id: 'put › every kind of body is stored alike',
+    async run(storage) {
+      for (const [kind, make] of Object.entries(bodies)) {
+        await storage.put('kind', make());
+        assert.equal(await textOf(storage, 'kind'), 'content', kind);
+      }
+    },
+  },
+  {
+    id: 'put › a body of no known kind is refused',
+    async run(storage) {
+      for (const body of [42, null, {}, [1, 2]])
+        await refused('invalid-argument', storage.put('a', body as never), JSON.stringify(body));
+      assert.equal(await storage.exists('a'), false);
+    },
+  },
+  {
+    id: 'put › an empty body is a file of no bytes',
+    async run(storage) {
+      for (const body of ['', new Uint8Array(), new Blob([]), chunksOf(new Uint8Array(), 1)]) {
+        assert.equal((await storage.put('empty', body)).size, 0);
+        assert.equal((await (await storage.get('empty')).bytes()).byteLength, 0);
+      }
+    },
+  },
+  {
+    id: 'put › a stream of unknown length arrives whole and in order',
+    async run(storage) {
+      const bytes = noise(3_000_001);
+      const info = await storage.put('stream.bin', chunksOf(bytes, 65_537));
+      assert.equal(info.size, bytes.byteLength);
+      assert.equal(sha256Of(await (await storage.get('stream.bin')).bytes()), sha256Of(bytes));
+    },
+  },
+  {
+    id: 'put › replaces content, type and metadata together',
+    async run(storage) {
+      await storage.put('a', 'old', {
+        contentType: 'text/plain',
+        metadata: { author: 'ann' },
+        cacheControl: 'no-store',
+      });
+      await storage.put('a', 'new!', { contentType: 'text/css' });
+      const info = await storage.head('a');
+      assert.equal(await textOf(storage, 'a'), 'new!');
+      assert.deepEqual(
+        [info.size, info.contentType, info.metadata, info.cacheControl],
+        [4, 'text/css', {}, undefined],
+      );
+    },
+  },
+  {
+    id: 'put › resolves with what head then says',
+    async run(storage) {
+      const info = await storage.put('a', 'hello', {
+        metadata: { author: 'ann' },
+        cacheControl: 'max-age=60',
+      });
+      const head = await storage.head('a');
+      assert.deepEqual({ ...info, lastModified: 0 }, { ...head, lastModified: 0 });
+      assert.ok(
+        Math.abs(info.lastModified.getTime() - head.lastModified.getTime()) < 1000,
+        'lastModified to the second, as HTTP has it',
+      );
+    },
+  },
+  {
+    id: 'put › a failed stream leaves no object',
+    async run(storage) {
+      const error = await refused(
+        'aborted',
+        storage.put('a', failingAfter(noise(200_000), new Error('source broke'))),
+      );
+      assert.equal(error.outcome, 'not-applied');
+      assert.equal((error.cause as Error).message, 'source broke');
+      assert.equal(await storage.exists('a'), false);
+      assert.deepEqual(await keysOf(storage), []);
+    },
+  },
+  {
+    id: 'put › a failed stream leaves the file that was there',
+    async run(storage) {
+      await storage.put('a', 'old', { metadata: { version: '1' } });
+      await refused(
+        'aborted',
+        storage.put('a', failingAfter(noise(200_000), new Error('source broke')), {
+          metadata: { version: '2' },
+        }),
+      );
+      assert.equal(await textOf(storage, 'a'), 'old');
+      assert.deepEqual((await storage.head('a')).metadata, { version: '1' });
+    },
+  },
+  {
+    id: 'put › a stream that failed is not retryable, since it is used up',
+    async run(storage) {
+      const error = await refused(
+        'aborted',
+        storage.put('a', failingAfter(noise(10), new Error('x'))),
+      );
+      assert.equal(error.retryable, false);
+    },
+  },
+  {
+    id: 'put › the source is released when the put is refused',
+    async run(storage) {
+      let released = false;
+      const body = (async function* () {
+        try {
+          for (;;) yield noise(70_000);
+        } finally {
+          released = true;
+        }
+      })();
+      await refused('invalid-argument', storage.put('a', body, { size: 10 }));
+      assert.equal(released, true);
+    },
+  },
+  {
+    id: 'put › a body longer or shorter than its declared size is refused and nothing is stored',
+    async run(storage) {
+      for (const size of [3, 6]) {
+        await refused('invalid-argument', storage.put('a', 'hello', { size }), 'text');
+        await refused(
+          'invalid-argument',
+          storage.put('a', chunksOf(bytesOf('hello'), 2), { size }),
+          'stream',
+        );
+      }
+      assert.equal(await storage.exists('a'), false);
+    },
+  },
+  {
+    id: 'put › a body with another checksum is refused as data-loss and nothing is stored',
+    async run(storage) {
+      const sha256 = sha256Of('other');
+      await storage.put('a', 'kept');
+      await refused('data-loss', storage.put('a', 'hello', { sha256 }));
+      await refused('data-loss', storage.put('a', chunksOf(bytesOf('hello'), 2), { sha256 }));
+      assert.equal(await textOf(storage, 'a'), 'kept');
+    },
+  },
+  {
+    id: 'put › a body with the declared size and checksum is stored, in either case of letters',
+    async run(storage) {
+      const sha256 = sha256Of('hello');
+      await storage.put('a', 'hello', { sha256: sha256.toUpperCase(), size: 5 });
+      await storage.put('b', chunksOf(bytesOf('hello'), 2), { sha256, size: 5 });
+      assert.equal(await textOf(storage, 'b'), 'hello');
+    },
+  },
+  {
+    id: 'put › an aborted signal stores nothing',
+    async run(storage) {
+      const error = await refused(
+        'cancelled',
+        storage.put('a', 'x', { signal: AbortSignal.abort() }),
+      );
+      assert.equal(error.outcome, 'not-applied');
+      assert.equal(await storage.exists('a'), false);
+    },
+  },
+  {
+    id: 'put › an abort in the middle of a stream stores nothing',
+    async run(storage) {
+      const controller = new AbortController();
+      const body = (async function* () {
+        for (let index = 0; ; index += 1) {
+          if (index === 3) controller.abort();
+          yield noise(70_000, index);
+        }
+      })();
+      await refused('cancelled', storage.put('a', body, { signal: controller.signal }));
+      assert.equal(await storage.exists('a'), false);
+    },
+  },
+  {
+    id: 'put › a timeout is deadline-exceeded, not cancelled',
+    async run(storage) {
+      const signal = AbortSignal.abort(new DOMException('late', 'TimeoutError'));
+      await refused('deadline-exceeded', storage.put('a', 'x', { signal }));
+    },
+  },
+  {
+    id: "put › the caller's bytes can change afterwards without changing the file",
+    async run(storage) {
+      const bytes = bytesOf('before');
+      await storage.put('a', bytes);
+      bytes.fill(0);
+      assert.equal(await textOf(storage, 'a'), 'before');
+    },
+  },
+  {
+    id: 'put › of many puts of one key at once one stays, whole',
+    async run(storage) {
+      const contents = Array.from({ length: 12 }, (_, index) => noise(50_000 + index, index + 1));
+      const infos = await Promise.all(
+        contents.map(
+          async (bytes, index) =>
+            await storage.put('race', bytes, { metadata: { writer: String(index) } }),
+        ),
+      );
+      const file = await storage.get('race');
+      const writer = Number(file.info.metadata['writer']);
+      assert.deepEqual(await file.bytes(), contents[writer]);
+      assert.equal(file.info.etag, infos[writer]?.etag);
+    },
+  },
+];

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+
+import { type ConformanceCase, type ErrorCode, InfrastructureError } from '../../core/index.ts';
+import type { StorageCapabilities } from '../driver.ts';
+import type { FileStorage } from '../storage.ts';
+
+/** A rule of the storage port. */
+export type Case = ConformanceCase<FileStorage, keyof StorageCapabilities>;
+
+/** Fails unless the promise is rejected with an error of this code, and gives that error. */
+export async function refused(
+  code: ErrorCode,
+  promise: Promise<unknown>,
+  message = '',
+): Promise<InfrastructureError> {
+  const error = await promise.then(
+    () => assert.fail(`${message} expected ${code}, but it succeeded`),
+    (reason: unknown) => reason,
+  );
+  assert.ok(
+    InfrastructureError.is(error),
+    `${message} not an InfrastructureError: ${String(error)}`,
+  );
+  assert.equal(error.code, code, `${message} ${error.message}`);
+  return error;
+}
+
+/** The text of a file. */
+export async function textOf(storage: FileStorage, key: string): Promise<string> {
+  return await (await storage.get(key)).text();
+}
+
+/** Every key that starts with the prefix. */
+export async function keysOf(storage: FileStorage, prefix = ''): Promise<string[]> {
+  return (await Array.fromAsync(storage.listAll({ prefix }))).map(({ key }) => key);
+}
+
+/** Bytes that differ at every position and between seeds, so that a swapped or repeated chunk shows. */
+export function noise(length: number, seed = 1): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length);
+  for (let index = 0, state = seed; index < length; index += 1) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    bytes[index] = state >>> 24;
+  }
+  return bytes;
+}
+
+/** Bytes as a stream of pieces of this size. */
+export async function* chunksOf(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array, void> {
+  for (let start = 0; start < bytes.byteLength; start += size)
+    yield bytes.subarray(start, start + size);
+}
+
+/** A stream that fails after its first piece. */
+export async function* failingAfter(
+  bytes: Uint8Array,
+  error: Error,
+): AsyncGenerator<Uint8Array, void> {
+  yield bytes;
+  throw error;
+}
+
+/** SHA-256 in hex. */
+export function sha256Of(bytes: Uint8Array | string): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** Text as bytes. */
+export function bytesOf(text: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(text);
+}

@@ -1,0 +1,44 @@
+import { type Classification, type Classify, classifySystemError } from '../core/index.ts';
+
+/** What the drivers of this room throw for rules that no engine enforces for them. */
+export class StorageFault extends Error {
+  readonly classification: Classification;
+
+  constructor(classification: Classification & { readonly message: string }) {
+    super(classification.message);
+    this.classification = classification;
+  }
+}
+
+/** No file has this key. */
+export function notFound(key: string): StorageFault {
+  return new StorageFault({
+    code: 'not-found',
+    message: `there is no file ${JSON.stringify(key)}`,
+  });
+}
+
+/** A condition of a write does not hold. */
+export function conditionFailed(key: string, condition: 'ifMatch' | 'ifNoneMatch'): StorageFault {
+  return condition === 'ifNoneMatch'
+    ? new StorageFault({
+        code: 'already-exists',
+        message: `there is already a file ${JSON.stringify(key)}`,
+      })
+    : new StorageFault({
+        code: 'failed-precondition',
+        message: `${JSON.stringify(key)} does not have the etag in ifMatch: read it again`,
+      });
+}
+
+/** A range begins where the file has already ended. */
+export function rangeUnsatisfiable(key: string, size: number): StorageFault {
+  return new StorageFault({
+    code: 'invalid-argument',
+    message: `the range starts past the end of ${JSON.stringify(key)}, which has ${size} bytes`,
+  });
+}
+
+/** Knows {@link StorageFault}, then the operating system's codes. */
+export const classifyStorageFault: Classify = (error) =>
+  error instanceof StorageFault ? error.classification : classifySystemError(error);

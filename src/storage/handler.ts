@@ -1,0 +1,167 @@
+import { InfrastructureError } from '../core/index.ts';
+import type { ByteRange, FileInfo } from './driver.ts';
+import type { Grant, UrlSigner } from './signed-url.ts';
+import type { FileStorage } from './storage.ts';
+import type { StoredFile } from './stored-file.ts';
+
+// An answer is only ever shown as what it was stored as, and a page that is stored cannot run scripts on the application's origin.
+const safetyHeaders = {
+  'x-content-type-options': 'nosniff',
+  'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+} as const;
+
+/** Serves the URLs that `signer` signed from `storage`; see {@link FileStorage.handler}. */
+export function storageHandler(
+  storage: FileStorage,
+  signer: UrlSigner,
+): (request: Request) => Promise<Response> {
+  return async (request) => {
+    const method = request.method === 'HEAD' ? 'GET' : request.method;
+    if (method !== 'GET' && method !== 'PUT') return refuse(405, { allow: 'GET, HEAD, PUT' });
+    const grant = signer.verify(new URL(request.url));
+    if (grant?.method !== method) return refuse(403);
+    try {
+      return method === 'PUT'
+        ? await receive(storage, grant, request)
+        : await serve(storage, grant, request);
+    } catch (error) {
+      return refuse(statusOf(error));
+    }
+  };
+}
+
+async function serve(storage: FileStorage, grant: Grant, request: Request): Promise<Response> {
+  if (request.method === 'HEAD') {
+    const info = await storage.head(grant.key, { signal: request.signal });
+    return new Response(null, {
+      headers: { ...headersOf(info, grant), 'content-length': String(info.size) },
+    });
+  }
+  const wanted = parseRange(request.headers.get('range'));
+  let file: StoredFile;
+  try {
+    file = await storage.get(grant.key, {
+      signal: request.signal,
+      ...(wanted && { range: wanted }),
+    });
+  } catch (error) {
+    if (!wanted || !InfrastructureError.is(error, 'invalid-argument')) throw error;
+    const { size } = await storage.head(grant.key, { signal: request.signal });
+    return refuse(416, { 'content-range': `bytes */${size}` });
+  }
+  const { info } = file;
+  const headers = headersOf(info, grant);
+  if (!isModified(request.headers, info)) {
+    await file.cancel();
+    return new Response(null, { status: 304, headers });
+  }
+  const condition = request.headers.get('if-match');
+  if (condition !== null && !matches(condition, info.etag)) {
+    await file.cancel();
+    return refuse(412);
+  }
+  // If-Range of another version asks for the whole of this one.
+  const ifRange = request.headers.get('if-range');
+  if (file.range && ifRange !== null && ifRange !== `"${info.etag}"`) {
+    await file.cancel();
+    file = await storage.get(grant.key, { signal: request.signal });
+  }
+  if (!file.range)
+    return new Response(file.stream(), {
+      headers: { ...headers, 'content-length': String(file.info.size) },
+    });
+  const { start, end } = file.range;
+  return new Response(file.stream(), {
+    status: 206,
+    headers: {
+      ...headers,
+      'content-length': String(end + 1 - start),
+      'content-range': `bytes ${start}-${end}/${info.size}`,
+    },
+  });
+}
+
+async function receive(storage: FileStorage, grant: Grant, request: Request): Promise<Response> {
+  const { contentType, maxSize = 0 } = grant;
+  if (contentType === undefined || request.headers.get('content-type') !== contentType)
+    return refuse(415);
+  const declared = request.headers.get('content-length');
+  if (declared !== null && Number(declared) > maxSize) return refuse(413);
+  const body = request.body ?? new Blob([]).stream();
+  const info = await storage.put(grant.key, limited(body, maxSize), {
+    contentType,
+    signal: request.signal,
+  });
+  return new Response(null, { status: 201, headers: { etag: `"${info.etag}"` } });
+}
+
+async function* limited(
+  body: AsyncIterable<Uint8Array>,
+  maxSize: number,
+): AsyncGenerator<Uint8Array, void> {
+  let size = 0;
+  for await (const chunk of body) {
+    size += chunk.byteLength;
+    if (size > maxSize) {
+      throw new InfrastructureError({
+        code: 'invalid-argument',
+        component: 'storage',
+        operation: 'put',
+        message: `the body has more than the ${maxSize} bytes that were signed`,
+        details: { maxSize },
+      });
+    }
+    yield chunk;
+  }
+}
+
+function headersOf(info: FileInfo, grant: Grant): Record<string, string> {
+  return {
+    ...safetyHeaders,
+    'accept-ranges': 'bytes',
+    'content-type': grant.contentType ?? info.contentType,
+    etag: `"${info.etag}"`,
+    'last-modified': info.lastModified.toUTCString(),
+    'cache-control': info.cacheControl ?? 'private, no-cache',
+    ...(grant.contentDisposition === undefined
+      ? {}
+      : { 'content-disposition': grant.contentDisposition }),
+  };
+}
+
+// One range, as RFC 9110 §14.2 writes it. Several, or what is no range, may be answered with the whole.
+function parseRange(header: string | null): ByteRange | undefined {
+  const [, first, last] = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? '') ?? [];
+  if (first === undefined || last === undefined || (first === '' && last === '')) return undefined;
+  if (first === '') return Number(last) === 0 ? undefined : { suffix: Number(last) };
+  if (last === '') return { start: Number(first) };
+  return Number(first) <= Number(last) ? { start: Number(first), end: Number(last) } : undefined;
+}
+
+function isModified(headers: Headers, info: FileInfo): boolean {
+  const etags = headers.get('if-none-match');
+  if (etags !== null) return !matches(etags, info.etag);
+  const since = Date.parse(headers.get('if-modified-since') ?? '');
+  // HTTP dates have whole seconds.
+  return Number.isNaN(since) || Math.floor(info.lastModified.getTime() / 1000) * 1000 > since;
+}
+
+function matches(list: string, etag: string): boolean {
+  return list.split(',').some((entry) => ['*', `"${etag}"`, `W/"${etag}"`].includes(entry.trim()));
+}
+
+function statusOf(error: unknown): number {
+  if (!InfrastructureError.is(error)) return 500;
+  if (error.code === 'not-found') return 404;
+  if (error.code === 'resource-exhausted') return 507;
+  if (error.details['maxSize'] !== undefined) return 413;
+  if (error.code === 'unavailable') return 503;
+  return 500;
+}
+
+function refuse(status: number, headers: Readonly<Record<string, string>> = {}): Response {
+  return new Response(null, {
+    status,
+    headers: { ...safetyHeaders, 'cache-control': 'no-store', ...headers },
+  });
+}

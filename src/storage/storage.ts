@@ -1,0 +1,514 @@
+import {
+  type CallOptions,
+  Component,
+  type ComponentOptions,
+  type ErrorOrigin,
+  InfrastructureError,
+  invalidArgument,
+  requireCapability,
+  type Duration,
+  toMilliseconds,
+  type ByteSize,
+  toBytes,
+} from '../core/index.ts';
+import { type FileBody, prepareBody, type PreparedBody } from './body.ts';
+import { detectContentType } from './content-type.ts';
+import type {
+  ByteRange,
+  FileInfo,
+  ListedFile,
+  ListPage,
+  StorageDriver,
+  WriteConditions,
+} from './driver.ts';
+import { storageHandler } from './handler.ts';
+import { checkKey, checkPrefix } from './key.ts';
+import { StoredFile } from './stored-file.ts';
+
+/** Options of {@link FileStorage.put}. */
+export interface PutOptions extends WriteConditions, CallOptions {
+  /** Default: told by the first bytes, else by the key's extension, else `application/octet-stream`. */
+  readonly contentType?: string;
+  /** The `Cache-Control` header it is served with. */
+  readonly cacheControl?: string;
+  /** The caller's own facts: names of lower-case letters, digits and dashes; values of printable ASCII; 2 KiB in all (S3's limits). */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** In bytes. A body of another length is refused, and nothing is stored. */
+  readonly size?: number;
+  /** In hex. A body with another checksum is refused as `data-loss`, and nothing is stored. */
+  readonly sha256?: string;
+}
+
+/** Options of {@link FileStorage.get}. */
+export interface GetOptions extends CallOptions {
+  readonly range?: ByteRange;
+  /** Only when the file's etag is this; else `failed-precondition`. */
+  readonly ifMatch?: string;
+  /** Only when the file's etag is not this; else `failed-precondition` with `details.notModified`. */
+  readonly ifNoneMatch?: string;
+}
+
+/** Options of {@link FileStorage.list}. */
+export interface ListOptions extends CallOptions {
+  /** Only keys that start with it. Default: all. */
+  readonly prefix?: string;
+  /** Folds what lies below the next slash into `prefixes`. */
+  readonly delimiter?: '/';
+  /** Only keys after this one: the `next` of the page before. */
+  readonly after?: string;
+  /** From 1 to 1,000, the default. */
+  readonly limit?: number;
+}
+
+/** Options of {@link FileStorage.signedUrl}. */
+export interface SignedUrlOptions {
+  /** At most seven days (S3's limit). */
+  readonly expiresIn: Duration;
+  /** Such as `attachment; filename="report.pdf"`. */
+  readonly contentDisposition?: string;
+  /** Default: the type it was stored with. */
+  readonly contentType?: string;
+}
+
+/** Options of {@link FileStorage.signedUpload}. */
+export interface SignedUploadOptions {
+  /** At most seven days (S3's limit). */
+  readonly expiresIn: Duration;
+  readonly maxSize: ByteSize;
+  /** The type that must be sent. */
+  readonly contentType: string;
+}
+
+/** A request that a client may send to upload a file without credentials. */
+export interface SignedUpload {
+  readonly method: 'PUT';
+  readonly url: string;
+  /** Must be sent as they are. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+// Compile-time refusal of a call on an adapter whose literal capability is false.
+type Needs<Able, Self> = Able extends false ? never : Self;
+
+const longestSignature = 7 * 24 * 3600 * 1000;
+const metadataName = /^[a-z0-9][a-z0-9-]{0,127}$/;
+const printable = /^[\u0020-\u007e]*$/;
+const mediaType =
+  /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:\s*;\s*[\w!#$&^.+-]+=(?:[\w!#$&^.+-]+|"[\w !#-[\]-~]*"))*$/;
+
+/**
+ * Files by key, on any adapter. Keys are relative, with slashes between their segments.
+ *
+ * Each method throws `invalid-argument` for a key that some adapter could not hold (see {@link checkKey}), `not-found` for a file
+ * that is not there, `permission-denied`, `resource-exhausted` (full), `unavailable`, and `cancelled` or `deadline-exceeded` when
+ * its signal is aborted.
+ */
+export class FileStorage<
+  AnyDriver extends StorageDriver = StorageDriver,
+> extends Component<AnyDriver> {
+  constructor(driver: AnyDriver, options?: ComponentOptions) {
+    super('storage', driver, options);
+  }
+
+  /**
+   * Stores a file, whole or not at all: a body that fails on the way, or is not as long or does not have the checksum that was
+   * declared, leaves what was there. Throws `already-exists` when `ifNoneMatch: '*'` does not hold, `failed-precondition` when
+   * `ifMatch` does not.
+   */
+  async put(key: string, body: FileBody, options: PutOptions = {}): Promise<FileInfo> {
+    const origin = this.#origin('put');
+    checkKey(key, origin);
+    checkPutOptions(options, origin);
+    this.#checkConditions(options, origin);
+    const { contentType, cacheControl, metadata = {}, signal } = options;
+    const attributes: Record<string, unknown> = { key };
+    const repeatable = options.ifNoneMatch === undefined && options.ifMatch === undefined;
+    const store = async (
+      prepared: PreparedBody,
+      current: AbortSignal | undefined,
+    ): Promise<FileInfo> => {
+      const info = await this.driver.put(
+        key,
+        prepared.content,
+        {
+          contentType: contentType ?? (await detectContentType(prepared.sample, key)),
+          ...(cacheControl === undefined ? {} : { cacheControl }),
+          metadata: { ...metadata },
+          size: prepared.size,
+          sha256: prepared.sha256,
+          ...pickConditions(options),
+        },
+        current,
+      );
+      attributes['size'] = info.size;
+      return info;
+    };
+    return await this.run('put', attributes, { signal, repeatable }, async (current) => {
+      const prepared = await prepareBody(body, options, origin);
+      try {
+        return await store(prepared, current);
+      } catch (error) {
+        throw prepared.isReplayable ? error : unrepeatable(this.wrap(error, 'put', current));
+      } finally {
+        await prepared.release();
+      }
+    });
+  }
+
+  /** Reads a file, or a range of it. The content is taken from what this resolves with. */
+  async get(key: string, options: GetOptions = {}): Promise<StoredFile> {
+    const origin = this.#origin('get');
+    checkKey(key, origin);
+    if (options.range) checkRange(options.range, origin);
+    const attributes: Record<string, unknown> = { key };
+    return await this.run(
+      'get',
+      attributes,
+      { signal: options.signal, repeatable: true },
+      async (signal) => {
+        const file = new StoredFile(await this.driver.get(key, options.range, signal), {
+          signal,
+          wrap: (error) => this.wrap(error, 'get', signal),
+        });
+        attributes['size'] = file.info.size;
+        const { etag } = file.info;
+        const isModified =
+          options.ifNoneMatch === undefined || unquoted(options.ifNoneMatch) !== etag;
+        if (isModified && (options.ifMatch === undefined || unquoted(options.ifMatch) === etag))
+          return file;
+        await file.cancel();
+        throw new InfrastructureError({
+          code: 'failed-precondition',
+          ...origin,
+          message: isModified
+            ? `${JSON.stringify(key)} has changed: its etag is "${etag}", not the one in ifMatch`
+            : `${JSON.stringify(key)} still has the etag in ifNoneMatch`,
+          details: { etag, notModified: !isModified },
+        });
+      },
+    );
+  }
+
+  /** The facts of a file. */
+  async head(key: string, { signal }: CallOptions = {}): Promise<FileInfo> {
+    checkKey(key, this.#origin('head'));
+    return await this.run(
+      'head',
+      { key },
+      { signal, repeatable: true },
+      async (current) => await this.driver.head(key, current),
+    );
+  }
+
+  /** Whether a file is there. */
+  async exists(key: string, { signal }: CallOptions = {}): Promise<boolean> {
+    checkKey(key, this.#origin('exists'));
+    return await this.run('exists', { key }, { signal, repeatable: true }, async (current) => {
+      try {
+        await this.driver.head(key, current);
+        return true;
+      } catch (error) {
+        if (InfrastructureError.is(this.wrap(error, 'exists'), 'not-found')) return false;
+        throw error;
+      }
+    });
+  }
+
+  /** Deletes a file; deleting what is not there is no error, unless `ifMatch` is given: then `failed-precondition`. */
+  async delete(
+    key: string,
+    options: Pick<WriteConditions, 'ifMatch'> & CallOptions = {},
+  ): Promise<void> {
+    const origin = this.#origin('delete');
+    checkKey(key, origin);
+    this.#checkConditions(options, origin);
+    const { signal } = options;
+    await this.run(
+      'delete',
+      { key },
+      { signal, repeatable: options.ifMatch === undefined },
+      async (current) => {
+        await this.driver.delete(key, pickConditions(options), current);
+      },
+    );
+  }
+
+  /** Deletes every file whose key starts with the prefix, and tells how many. Not one step: a failure may leave some. */
+  async deletePrefix(prefix: string, { signal }: CallOptions = {}): Promise<number> {
+    const origin = this.#origin('deletePrefix');
+    if (prefix === '')
+      throw invalidArgument(
+        origin,
+        'the prefix is empty, which would delete everything: name what to delete',
+      );
+    checkPrefix(prefix, origin);
+    const attributes: Record<string, unknown> = { prefix, deleted: 0 };
+    return await this.run(
+      'deletePrefix',
+      attributes,
+      { signal, repeatable: true },
+      async (current) => {
+        let deleted = 0;
+        for (let after: string | undefined, isLast = false; !isLast;) {
+          const page = await this.driver.list(
+            { prefix, delimiter: undefined, after, limit: 1000 },
+            current,
+          );
+          await Promise.all(
+            page.files.map(async ({ key }) => await this.driver.delete(key, {}, current)),
+          );
+          deleted += page.files.length;
+          after = page.next;
+          isLast = after === undefined;
+        }
+        attributes['deleted'] = deleted;
+        return deleted;
+      },
+    );
+  }
+
+  /** Copies a file with its metadata. Throws `already-exists` when `ifNoneMatch: '*'` does not hold. */
+  async copy(
+    from: string,
+    to: string,
+    options: Pick<WriteConditions, 'ifNoneMatch'> & CallOptions = {},
+  ): Promise<FileInfo> {
+    return await this.#transfer('copy', { from, to }, options);
+  }
+
+  /**
+   * Moves a file with its metadata. Where the adapter's `atomicMove` is false, a crash may leave both, but never neither. Throws
+   * `already-exists` when `ifNoneMatch: '*'` does not hold.
+   */
+  async move(
+    from: string,
+    to: string,
+    options: Pick<WriteConditions, 'ifNoneMatch'> & CallOptions = {},
+  ): Promise<FileInfo> {
+    return await this.#transfer('move', { from, to }, options);
+  }
+
+  /** One page of keys, in the order of their UTF-8 bytes. */
+  async list(options: ListOptions = {}): Promise<ListPage> {
+    const origin = this.#origin('list');
+    const { prefix = '', delimiter, after, limit = 1000, signal } = options;
+    checkPrefix(prefix, origin);
+    if (!(Number.isInteger(limit) && limit >= 1 && limit <= 1000)) {
+      throw invalidArgument(
+        origin,
+        `limit ${limit} is not a whole number from 1 to 1000: use listAll() for more`,
+      );
+    }
+    if (after !== undefined) checkPrefix(after, origin);
+    const attributes: Record<string, unknown> = { prefix };
+    return await this.run('list', attributes, { signal, repeatable: true }, async (current) => {
+      const page = await this.driver.list({ prefix, delimiter, after, limit }, current);
+      attributes['count'] = page.files.length;
+      return page;
+    });
+  }
+
+  /** Every file whose key starts with the prefix, page by page, in the order of their keys' UTF-8 bytes. */
+  async *listAll(
+    options: Omit<ListOptions, 'delimiter' | 'limit'> = {},
+  ): AsyncGenerator<ListedFile, void> {
+    for (let after = options.after, isLast = false; !isLast;) {
+      const page = await this.list({ ...options, ...(after === undefined ? {} : { after }) });
+      yield* page.files;
+      after = page.next;
+      isLast = after === undefined;
+    }
+  }
+
+  /** A URL by which anybody can read the file until it expires. Does not check that the file is there. */
+  async signedUrl(
+    this: Needs<AnyDriver['capabilities']['signedUrls'], FileStorage<AnyDriver>>,
+    key: string,
+    options: SignedUrlOptions,
+  ): Promise<string> {
+    return await (this as FileStorage<AnyDriver>).#sign('signedUrl', key, options, {
+      method: 'GET',
+    });
+  }
+
+  /** A request by which anybody can upload the file until it expires, of this type and at most this size. */
+  async signedUpload(
+    this: Needs<AnyDriver['capabilities']['signedUrls'], FileStorage<AnyDriver>>,
+    key: string,
+    options: SignedUploadOptions,
+  ): Promise<SignedUpload> {
+    const maxSize = toBytes(options.maxSize);
+    const url = await (this as FileStorage<AnyDriver>).#sign('signedUpload', key, options, {
+      method: 'PUT',
+      maxSize,
+    });
+    return { method: 'PUT', url, headers: { 'content-type': options.contentType } };
+  }
+
+  /**
+   * A fetch handler for the signed URLs of an embedded storage: GET and HEAD with Range, ETag and conditional requests, and PUT
+   * of the type and within the size that were signed. Mount it where `urls.baseUrl` leads. Bodies stream in bounded memory.
+   * Answers 403 for a URL that was not signed here, was changed or has expired, and does not say which.
+   */
+  handler(
+    this: Needs<AnyDriver['capabilities']['handler'], FileStorage<AnyDriver>>,
+  ): (request: Request) => Promise<Response> {
+    const storage = this as FileStorage<AnyDriver>;
+    requireCapability(storage.driver.capabilities, 'handler', storage.#origin('handler'));
+    if (!storage.driver.signer)
+      throw new TypeError('the driver declares handler and has no signer');
+    return storageHandler(storage, storage.driver.signer);
+  }
+
+  async #sign(
+    name: string,
+    key: string,
+    options: SignedUrlOptions,
+    how: { readonly method: 'GET' | 'PUT'; readonly maxSize?: number },
+  ): Promise<string> {
+    const origin = this.#origin(name);
+    checkKey(key, origin);
+    requireCapability(this.driver.capabilities, 'signedUrls', origin);
+    const expiresIn = toMilliseconds(options.expiresIn);
+    if (expiresIn < 1000 || expiresIn > longestSignature)
+      throw invalidArgument(origin, 'expiresIn must be from one second to seven days');
+    const { contentType, contentDisposition } = options;
+    if (contentType !== undefined) checkMediaType(contentType, origin);
+    if (contentDisposition !== undefined && !printable.test(contentDisposition)) {
+      throw invalidArgument(
+        origin,
+        "contentDisposition is not printable ASCII: write other characters as RFC 8187's filename*",
+      );
+    }
+    return await this.run(name, { key }, { repeatable: true }, async () => {
+      const url = await this.driver.signUrl?.(key, {
+        ...how,
+        expiresIn,
+        ...(contentType === undefined ? {} : { contentType }),
+        ...(contentDisposition === undefined ? {} : { contentDisposition }),
+      });
+      if (url === undefined)
+        throw new TypeError('the driver declares signedUrls and has no signUrl');
+      return url;
+    });
+  }
+
+  async #transfer(
+    name: 'copy' | 'move',
+    { from, to }: { readonly from: string; readonly to: string },
+    options: Pick<WriteConditions, 'ifNoneMatch'> & CallOptions,
+  ): Promise<FileInfo> {
+    const origin = this.#origin(name);
+    checkKey(from, origin);
+    checkKey(to, origin);
+    this.#checkConditions(options, origin);
+    if (from === to)
+      throw invalidArgument(
+        origin,
+        `${name} from ${JSON.stringify(from)} to itself: give another target`,
+      );
+    return await this.run(
+      name,
+      { from, to },
+      { signal: options.signal },
+      async (signal) => await this.driver[name](from, to, pickConditions(options), signal),
+    );
+  }
+
+  #checkConditions(conditions: WriteConditions, origin: ErrorOrigin): void {
+    if (conditions.ifMatch === undefined && conditions.ifNoneMatch === undefined) return;
+    requireCapability(this.driver.capabilities, 'conditionalWrites', origin);
+    if (conditions.ifMatch !== undefined && conditions.ifNoneMatch !== undefined) {
+      throw invalidArgument(origin, 'ifMatch and ifNoneMatch cannot both hold: give one');
+    }
+  }
+
+  #origin(name: string): ErrorOrigin {
+    return { component: this.component, adapter: this.adapter, operation: name };
+  }
+}
+
+// A stream is used up by its first attempt: repeating the call would store less than it was given.
+function unrepeatable(error: InfrastructureError): InfrastructureError {
+  if (!error.retryable) return error;
+  return new InfrastructureError({
+    code: error.code,
+    component: error.component,
+    ...(error.adapter === undefined ? {} : { adapter: error.adapter }),
+    ...(error.operation === undefined ? {} : { operation: error.operation }),
+    outcome: error.outcome,
+    retryable: false,
+    details: error.details,
+    message: `${error.message} (the body was a stream, which cannot be sent twice: put again with a new one)`,
+    cause: error.cause,
+  });
+}
+
+function pickConditions({ ifMatch, ifNoneMatch }: WriteConditions): WriteConditions {
+  return {
+    ...(ifMatch === undefined ? {} : { ifMatch: unquoted(ifMatch) }),
+    ...(ifNoneMatch === undefined ? {} : { ifNoneMatch }),
+  };
+}
+
+// An etag may come back as HTTP writes it.
+function unquoted(etag: string): string {
+  return etag.replace(/^(?:W\/)?"(.*)"$/, '$1');
+}
+
+function checkMediaType(contentType: string, origin: ErrorOrigin): void {
+  if (contentType.length <= 255 && mediaType.test(contentType)) return;
+  throw invalidArgument(
+    origin,
+    `${JSON.stringify(contentType.slice(0, 100))} is not a content type: write it as type/subtype`,
+  );
+}
+
+function checkPutOptions(options: PutOptions, origin: ErrorOrigin): void {
+  const { contentType, cacheControl, metadata = {}, size, sha256 } = options;
+  if (contentType !== undefined) checkMediaType(contentType, origin);
+  if (cacheControl !== undefined && !printable.test(cacheControl))
+    throw invalidArgument(origin, 'cacheControl is not printable ASCII');
+  if (size !== undefined && !(Number.isSafeInteger(size) && size >= 0))
+    throw invalidArgument(origin, `size ${size} is not a number of bytes`);
+  if (sha256 !== undefined && !/^[0-9a-f]{64}$/i.test(sha256))
+    throw invalidArgument(origin, 'sha256 is not 64 hexadecimal digits');
+  let length = 0;
+  for (const [name, value] of Object.entries(metadata)) {
+    if (!metadataName.test(name))
+      throw invalidArgument(
+        origin,
+        `the metadata name ${JSON.stringify(name)} is not made of lower-case letters, digits and dashes`,
+      );
+    if (typeof value !== 'string' || !printable.test(value)) {
+      throw invalidArgument(
+        origin,
+        `the value of metadata "${name}" is not printable ASCII: encode it, for example with encodeURIComponent`,
+      );
+    }
+    length += name.length + value.length;
+  }
+  if (length > 2048)
+    throw invalidArgument(
+      origin,
+      `the metadata has ${length} bytes, more than 2048: store it as a file of its own`,
+    );
+}
+
+function checkRange(range: ByteRange, origin: ErrorOrigin): void {
+  const numbers = [range.start, range.end, range.suffix].filter((value) => value !== undefined);
+  const isWhole = numbers.every((value) => Number.isSafeInteger(value) && value >= 0);
+  const isOrdered =
+    range.start === undefined || range.end === undefined || range.start <= range.end;
+  if (
+    isWhole &&
+    isOrdered &&
+    range.suffix !== 0 &&
+    (range.start === undefined) !== (range.suffix === undefined)
+  )
+    return;
+  throw invalidArgument(
+    origin,
+    `${JSON.stringify(range)} is not a range: give start and end, start alone, or suffix, in bytes`,
+  );
+}
