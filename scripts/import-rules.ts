@@ -11,11 +11,14 @@ const TEST = String.raw`\.test(-d)?\.ts$`;
 const GATHERING_ROOMS = '^src/(console|cli|testing)/';
 
 /** The npm packages that `src` may import, each with the files that may: its adapters and the room that it carries. */
-const VENDORS: Readonly<Record<string, string>> = {
+export const VENDORS: Readonly<Record<string, string>> = {
   '@directus/sdk': '^src/directus/',
   '@standard-schema/spec': '^src/core/',
   cockatiel: '^src/core/',
+  'file-type': '^src/storage/',
   kysely: '^src/(database|repositories|queue)/',
+  'lru-cache': '^src/(cache|storage|database)/',
+  mime: '^src/storage/',
   nodemailer: '^src/mail/',
   pino: '^src/logging/',
   'pino-pretty': '^src/logging/',
