@@ -14,8 +14,18 @@ export interface StatementKind {
 
 const read: StatementKind = { isRead: true, changesRows: false, insertsRows: false, isRaw: false };
 const insert: StatementKind = { isRead: false, changesRows: true, insertsRows: true, isRaw: false };
-const change: StatementKind = { isRead: false, changesRows: true, insertsRows: false, isRaw: false };
-const other: StatementKind = { isRead: false, changesRows: false, insertsRows: false, isRaw: false };
+const change: StatementKind = {
+  isRead: false,
+  changesRows: true,
+  insertsRows: false,
+  isRaw: false,
+};
+const other: StatementKind = {
+  isRead: false,
+  changesRows: false,
+  insertsRows: false,
+  isRaw: false,
+};
 
 const rawRead: StatementKind = { ...read, isRaw: true };
 const rawInsert: StatementKind = { ...insert, isRaw: true };
