@@ -25,6 +25,8 @@ export const VENDORS: Readonly<Record<string, string>> = {
   pino: '^src/logging/',
   'pino-pretty': '^src/logging/',
   'postal-mime': '^src/mail/',
+  tinyqueue: '^src/queue/',
+  uuid: '^src/queue/',
 };
 
 /** Vendors that an application installs only when it uses their adapter. */
