@@ -8,28 +8,30 @@ import type { FileStorage } from '../../src/storage/index.ts';
 import { memoryStorage } from '../../src/storage/memory.ts';
 import { port, type RegisteredPort } from './registry.ts';
 
-const directories = new WeakMap<FileStorage, string>();
+const folders = new WeakMap<FileStorage, string>();
 
-/** The storage port's adapters. */
+/** Every storage adapter. */
 export const storagePort: RegisteredPort = port(storageConformance, [
   {
     adapter: 'memory',
     capabilities: memoryStorage().capabilities,
     create: async () => memoryStorage(),
-    dispose: async (storage) => await storage.close(),
+    dispose: async (storage) => {
+      await storage.close();
+    },
   },
   {
     adapter: 'disk',
-    capabilities: diskStorage({ directory: 'never-made' }).capabilities,
-    async create() {
+    capabilities: diskStorage({ directory: 'unused' }).capabilities,
+    create: async () => {
       const directory = await mkdtemp(path.join(tmpdir(), 'underpin-storage-'));
-      const storage: FileStorage = diskStorage({ directory });
-      directories.set(storage, directory);
+      const storage = diskStorage({ directory });
+      folders.set(storage, directory);
       return storage;
     },
-    async dispose(storage) {
+    dispose: async (storage) => {
       await storage.close();
-      await rm(directories.get(storage) ?? '', { recursive: true, force: true });
+      await rm(folders.get(storage) ?? '', { recursive: true });
     },
   },
 ]);
