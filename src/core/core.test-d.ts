@@ -12,6 +12,7 @@ import {
   InfrastructureError,
   type Managed,
   parseWithSchema,
+  type Policy,
   Redacted,
   requireCapability,
   type RunningInfrastructure,
@@ -24,6 +25,8 @@ describe('types of core', () => {
   it('quantities take numbers and known units', () => {
     expectTypeOf<'30s'>().toExtend<Duration>();
     expectTypeOf<'64KiB'>().toExtend<ByteSize>();
+    expectTypeOf<'30 seconds'>().not.toExtend<Duration>();
+    expectTypeOf<'64KB'>().not.toExtend<ByteSize>();
     // @ts-expect-error a duration has no such unit
     void ('30 seconds' satisfies Duration);
     // @ts-expect-error decimal units are not taken, since most mean the binary ones by them
@@ -31,6 +34,7 @@ describe('types of core', () => {
   });
 
   it('the error codes are a closed union', () => {
+    expectTypeOf<'conflict'>().not.toExtend<ErrorCode>();
     // @ts-expect-error this code is not in the list
     void ('conflict' satisfies ErrorCode);
     // @ts-expect-error a code is needed
@@ -47,21 +51,27 @@ describe('types of core', () => {
   });
 
   it('a running infrastructure has the components by their own types, beside the controls', async () => {
-    const infrastructure = defineInfrastructure(({ env }) => ({ port: env.integer('PORT'), kind: env.oneOf('KIND', ['a', 'b']) }));
+    const infrastructure = defineInfrastructure(({ env }) => ({
+      port: env.integer('PORT'),
+      kind: env.oneOf('KIND', ['a', 'b']),
+    }));
     const app = await infrastructure.start();
     expectTypeOf(app).toEqualTypeOf<RunningInfrastructure<{ port: number; kind: 'a' | 'b' }>>();
     expectTypeOf(app.kind).toEqualTypeOf<'a' | 'b'>();
-    expectTypeOf(app.stop).returns.toEqualTypeOf<Promise<void>>();
+    expectTypeOf(app.stop()).toEqualTypeOf<Promise<void>>();
     // @ts-expect-error no such component
     void app.missing;
   });
 
   it('every component is managed', () => {
     expectTypeOf<Component>().toExtend<Managed>();
-    expectTypeOf<Component<Driver & { capabilities: { readonly signedUrls: true } }>['capabilities']>().toExtend<{ readonly signedUrls: true }>();
+    expectTypeOf<
+      Component<Driver & { capabilities: { readonly signedUrls: true } }>['capabilities']
+    >().toExtend<{ readonly signedUrls: true }>();
   });
 
   it('a policy names its parts, and each part what it needs', () => {
+    expectTypeOf(definePolicy('p', { retry: { attempts: 2 } })).toExtend<Policy>();
     // @ts-expect-error retry needs a count
     definePolicy('p', { retry: {} });
     // @ts-expect-error there is no such part
@@ -69,6 +79,9 @@ describe('types of core', () => {
   });
 
   it('only a declared capability can be required', () => {
+    expectTypeOf(requireCapability<'ranges'>)
+      .parameter(1)
+      .toEqualTypeOf<'ranges'>();
     requireCapability({ ranges: true }, 'ranges', { component: 'storage' });
     // @ts-expect-error it is not declared
     requireCapability({ ranges: true }, 'versions', { component: 'storage' });
@@ -78,6 +91,8 @@ describe('types of core', () => {
     const schema = z.object({ width: z.string().transform(Number) });
     expectTypeOf<SchemaInput<typeof schema>>().toEqualTypeOf<{ width: string }>();
     expectTypeOf<SchemaOutput<typeof schema>>().toEqualTypeOf<{ width: number }>();
-    expectTypeOf(parseWithSchema(schema, {}, { subject: 'x', component: 'core' })).resolves.toEqualTypeOf<{ width: number }>();
+    expectTypeOf(
+      parseWithSchema(schema, {}, { subject: 'x', component: 'core' }),
+    ).resolves.toEqualTypeOf<{ width: number }>();
   });
 });
