@@ -148,10 +148,11 @@ describe('start', () => {
   );
 
   it('waits for a definition that is made later', async () => {
-    await using app = await defineInfrastructure(
+    const app = await defineInfrastructure(
       async () => await Promise.resolve({ value: 1 }),
     ).start({ env: {} });
     expect(app.value).toBe(1);
+    await app.stop();
   });
 });
 
