@@ -148,9 +148,9 @@ describe('start', () => {
   );
 
   it('waits for a definition that is made later', async () => {
-    const app = await defineInfrastructure(
-      async () => await Promise.resolve({ value: 1 }),
-    ).start({ env: {} });
+    const app = await defineInfrastructure(async () => await Promise.resolve({ value: 1 })).start({
+      env: {},
+    });
     expect(app.value).toBe(1);
     await app.stop();
   });
