@@ -7,3 +7,4 @@ export {
   type StartOptions,
   type StopOptions,
 } from './core/index.ts';
+export { infrastructureFromEnv, type StandardComponents } from './infrastructure-from-env.ts';

@@ -143,7 +143,10 @@ describe('close', () => {
 describe('run', () => {
   it('wraps what the driver throws, once, with where it arose', async () => {
     const { thing } = make();
-    const failing = thing.call(async () => await Promise.reject('engine' as unknown as Error));
+    const failing = thing.call(async () => {
+      // oxlint-disable-next-line typescript/only-throw-error -- engines do
+      throw 'engine';
+    });
     await expect(failing).rejects.toMatchObject({
       code: 'not-found',
       component: 'thing',

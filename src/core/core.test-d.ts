@@ -12,6 +12,7 @@ import {
   InfrastructureError,
   type Managed,
   parseWithSchema,
+  type Policy,
   Redacted,
   requireCapability,
   type RunningInfrastructure,
@@ -24,6 +25,8 @@ describe('types of core', () => {
   it('quantities take numbers and known units', () => {
     expectTypeOf<'30s'>().toExtend<Duration>();
     expectTypeOf<'64KiB'>().toExtend<ByteSize>();
+    expectTypeOf<'30 seconds'>().not.toExtend<Duration>();
+    expectTypeOf<'64KB'>().not.toExtend<ByteSize>();
     // @ts-expect-error a duration has no such unit
     void ('30 seconds' satisfies Duration);
     // @ts-expect-error decimal units are not taken, since most mean the binary ones by them
@@ -31,6 +34,7 @@ describe('types of core', () => {
   });
 
   it('the error codes are a closed union', () => {
+    expectTypeOf<'conflict'>().not.toExtend<ErrorCode>();
     // @ts-expect-error this code is not in the list
     void ('conflict' satisfies ErrorCode);
     // @ts-expect-error a code is needed
@@ -54,7 +58,7 @@ describe('types of core', () => {
     const app = await infrastructure.start();
     expectTypeOf(app).toEqualTypeOf<RunningInfrastructure<{ port: number; kind: 'a' | 'b' }>>();
     expectTypeOf(app.kind).toEqualTypeOf<'a' | 'b'>();
-    expectTypeOf(app.stop).returns.toEqualTypeOf<Promise<void>>();
+    expectTypeOf(app.stop()).toEqualTypeOf<Promise<void>>();
     // @ts-expect-error no such component
     void app.missing;
   });
@@ -67,6 +71,7 @@ describe('types of core', () => {
   });
 
   it('a policy names its parts, and each part what it needs', () => {
+    expectTypeOf(definePolicy('p', { retry: { attempts: 2 } })).toExtend<Policy>();
     // @ts-expect-error retry needs a count
     definePolicy('p', { retry: {} });
     // @ts-expect-error there is no such part
@@ -74,6 +79,9 @@ describe('types of core', () => {
   });
 
   it('only a declared capability can be required', () => {
+    expectTypeOf(requireCapability<'ranges'>)
+      .parameter(1)
+      .toEqualTypeOf<'ranges'>();
     requireCapability({ ranges: true }, 'ranges', { component: 'storage' });
     // @ts-expect-error it is not declared
     requireCapability({ ranges: true }, 'versions', { component: 'storage' });

@@ -112,11 +112,11 @@ export class Environment {
   /** One of a few words. */
   oneOf<const Word extends string>(
     name: string,
-    words: readonly Word[],
+    words: readonly [Word, ...Word[]],
     options: VariableOptions<Word> = {},
   ): Word {
     const text = this.optional(name);
-    const placeholder = options.default ?? (words[0] as Word);
+    const placeholder = options.default ?? words[0];
     const known = `give one of ${words.join(', ')}`;
     if (text === undefined) return options.default ?? this.#missing(name, placeholder, known);
     const word = words.find((candidate) => candidate === text);

@@ -206,7 +206,8 @@ describe('InfrastructureError.is', () => {
   });
 
   it('knows an error of another copy of the package', async () => {
-    const copy = (await import(`${'./errors.ts'}?copy`)) as typeof import('./errors.ts');
+    const url = new URL('./errors.ts?copy', import.meta.url);
+    const copy = (await import(url.href)) as { InfrastructureError: typeof InfrastructureError };
     expect(copy.InfrastructureError).not.toBe(InfrastructureError);
     const foreign = new copy.InfrastructureError({
       code: 'aborted',

@@ -79,7 +79,7 @@ export {
   subscribeToOperations,
 } from './operation.ts';
 export { KeyedMutex } from './keyed-mutex.ts';
-export { importPeer } from './peers.ts';
+export { importPeer, missingPeer } from './peers.ts';
 export {
   abortable,
   definePolicy,

@@ -143,10 +143,7 @@ class Running implements RunningControls {
     options: HealthOptions | undefined,
   ) {
     this.#managed = managed;
-    this.health = new Health(
-      Object.fromEntries(managed) as Record<string, HealthCheckable>,
-      options,
-    );
+    this.health = new Health(Object.fromEntries<HealthCheckable>(managed), options);
   }
 
   async stop({ deadline = '30s' }: StopOptions = {}): Promise<void> {

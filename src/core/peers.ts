@@ -15,16 +15,24 @@ export async function importPeer<Module>(
   try {
     return await load();
   } catch (error) {
-    const code: unknown =
-      error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
-    if (code !== 'ERR_MODULE_NOT_FOUND' && code !== 'MODULE_NOT_FOUND') throw error;
-    // The peer may be there, and lack something of its own.
-    if (!(error as Error).message.includes(`'${peer}'`)) throw error;
-    throw new InfrastructureError({
-      code: 'failed-precondition',
-      component: 'core',
-      message: `${subpath} needs the optional peer "${peer}", which is not installed. Run: npm install ${peer}`,
-      cause: error,
-    });
+    throw missingPeer(subpath, peer, error) ?? error;
   }
+}
+
+/** What to tell of a failed load, if it failed because this very peer is not installed. */
+export function missingPeer(
+  subpath: string,
+  peer: string,
+  error: unknown,
+): InfrastructureError | undefined {
+  const code: unknown = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+  if (code !== 'ERR_MODULE_NOT_FOUND' && code !== 'MODULE_NOT_FOUND') return undefined;
+  // The peer may be there, and lack something of its own.
+  if (!(error as Error).message.includes(`'${peer}'`)) return undefined;
+  return new InfrastructureError({
+    code: 'failed-precondition',
+    component: 'core',
+    message: `${subpath} needs the optional peer "${peer}", which is not installed. Run: npm install ${peer}`,
+    cause: error,
+  });
 }

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { redact, Redacted, scrubCredentials } from './redacted.ts';
@@ -13,7 +13,7 @@ describe('Redacted', () => {
   });
 
   it.each([
-    ['a template', `${secret}`],
+    ['a template', `before ${secret as unknown as string}`],
     ['String()', String(secret)],
     ['JSON', JSON.stringify({ nested: [secret] })],
     ['inspect', inspect({ nested: { secret } }, { depth: 9 })],

@@ -1,0 +1,86 @@
+import type { Database } from './database/index.ts';
+import type { Mailer } from './mail/index.ts';
+import type { FileStorage } from './storage/index.ts';
+
+// The one table of the variables that choose adapters: what is read, what is said of a mistake, and what the documentation
+// lists all come from it.
+
+/** Where a component's URL points to. */
+export interface Target {
+  /** The path of the URL, or this name within `DATA_DIR` when the URL gives none. */
+  readonly pathOr: (name: string) => string;
+}
+
+/** One scheme that a component's variable takes. */
+export interface Scheme<Component, Needed = undefined> {
+  /** How its URL is written: `memory:` takes nothing after its scheme, the others a path or nothing. */
+  readonly form: `${string}:` | `${string}:FILE` | `${string}:FOLDER`;
+  /** What it is, for the documentation. */
+  readonly is: string;
+  /** Loads the adapter, and no other, and makes the component. */
+  readonly open: (target: Target, needed: Needed) => Promise<Component>;
+}
+
+/** A variable that chooses the adapter of one component. Its first scheme is the default. */
+export interface ComponentVariable<Component, Needed = undefined> {
+  readonly name: string;
+  readonly schemes: readonly [Scheme<Component, Needed>, ...Scheme<Component, Needed>[]];
+}
+
+export const databaseVariable: ComponentVariable<Database> = {
+  name: 'DATABASE_URL',
+  schemes: [
+    {
+      form: 'sqlite:FILE',
+      is: 'a SQLite file; without one, `app.db` in `DATA_DIR`. `sqlite::memory:` is gone when the process ends',
+      open: async ({ pathOr }) => {
+        const { sqliteDatabase } = await import('./database/sqlite/index.ts');
+        return sqliteDatabase({ file: pathOr('app.db') });
+      },
+    },
+  ],
+};
+
+export const storageVariable: ComponentVariable<FileStorage> = {
+  name: 'STORAGE_URL',
+  schemes: [
+    {
+      form: 'file:FOLDER',
+      is: 'a folder; without one, `files` in `DATA_DIR`',
+      open: async ({ pathOr }) => {
+        const { diskStorage } = await import('./storage/disk/index.ts');
+        return diskStorage({ directory: pathOr('files') });
+      },
+    },
+    {
+      form: 'memory:',
+      is: 'memory, gone when the process ends',
+      open: async () => (await import('./storage/memory.ts')).memoryStorage(),
+    },
+  ],
+};
+
+export const mailVariable: ComponentVariable<Mailer> = {
+  name: 'MAIL_URL',
+  schemes: [
+    {
+      form: 'inbox:FOLDER',
+      is: 'a folder that holds what was sent, and sends nothing on; without one, `mail` in `DATA_DIR`',
+      open: async ({ pathOr }) => {
+        const { inboxMailer } = await import('./mail/inbox.ts');
+        return inboxMailer({ directory: pathOr('mail') });
+      },
+    },
+    {
+      form: 'memory:',
+      is: 'memory, gone when the process ends',
+      open: async () => (await import('./mail/memory.ts')).memoryMailer(),
+    },
+  ],
+};
+
+/** The variables of the table, in the order in which their components start. */
+export const componentVariables: readonly {
+  readonly name: string;
+  readonly schemes: readonly Pick<Scheme<unknown>, 'form' | 'is'>[];
+}[] = [databaseVariable, storageVariable, mailVariable];

@@ -1,0 +1,232 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import { componentVariables } from './component-variables.ts';
+import type { Managed } from './core/index.ts';
+import { infrastructureFromEnv } from './index.ts';
+
+let folder = '';
+beforeEach(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'underpin-from-env-'));
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true });
+});
+
+type Env = Record<string, string>;
+
+function silent(env: Env = {}): Env {
+  return { LOG_LEVEL: 'silent', DATA_DIR: path.join(folder, 'data'), ...env };
+}
+
+async function mistakes(env: Env): Promise<string> {
+  const error: unknown = await infrastructureFromEnv()
+    .start({ env })
+    .catch((reason: unknown) => reason);
+  expect(error).toMatchObject({ code: 'invalid-argument', component: 'core' });
+  return (error as Error).message;
+}
+
+describe('an empty environment', () => {
+  it('gives every component, working, with its data in DATA_DIR', async () => {
+    const app = await infrastructureFromEnv().start({ env: silent() });
+    await app.files.put('a/hello.txt', 'hello');
+    await app.mail.send({ from: 'a@example.com', to: 'b@example.com', subject: 's', text: 't' });
+    expect((await app.health.check()).status).toBe('ok');
+    await app.stop();
+    expect(
+      readdirSync(path.join(folder, 'data')).filter((name) => !/-(wal|shm)$/.test(name)),
+    ).toEqual(expect.arrayContaining(['app.db', 'files', 'mail']));
+
+    const again = await infrastructureFromEnv().start({ env: silent() });
+    expect(await (await again.files.get('a/hello.txt')).text()).toBe('hello');
+    await again.stop();
+  });
+
+  it('starts the components in the order of the table, the logger before all', async () => {
+    const app = await infrastructureFromEnv().start({ env: silent() });
+    expect(Object.keys((await app.health.check()).components).slice(0, 4)).toEqual([
+      'log',
+      'database',
+      'files',
+      'mail',
+    ]);
+    await app.stop();
+  });
+});
+
+describe('each scheme', () => {
+  const all = componentVariables.flatMap(({ name, schemes }) =>
+    schemes.map(({ form }) => [name, form] as const),
+  );
+
+  it.each(all)(
+    '%s %s opens, with nothing after it, and with a path where it takes one',
+    async (name, form) => {
+      const [scheme = ''] = form.split(':');
+      const bare = await infrastructureFromEnv().start({ env: silent({ [name]: `${scheme}:` }) });
+      expect((await bare.health.check()).status).toBe('ok');
+      await bare.stop();
+      if (form.endsWith(':')) return;
+      for (const [index, written] of [
+        `${scheme}:${folder}/own 0`,
+        `${scheme}://${folder}/own%201`,
+      ].entries()) {
+        const app = await infrastructureFromEnv().start({ env: silent({ [name]: written }) });
+        await app.files.put('a', 'a');
+        await app.mail.send({
+          from: 'a@example.com',
+          to: 'b@example.com',
+          subject: 's',
+          text: 't',
+        });
+        await app.stop();
+        expect(existsSync(path.join(folder, `own ${index}`))).toBe(true);
+      }
+    },
+  );
+
+  it('of memory leaves nothing on the disk', async () => {
+    const app = await infrastructureFromEnv().start({
+      env: silent({
+        DATABASE_URL: 'sqlite::memory:',
+        ...Object.fromEntries(
+          componentVariables
+            .filter(({ schemes }) => schemes.some(({ form }) => form === 'memory:'))
+            .map(({ name }) => [name, 'memory:']),
+        ),
+      }),
+    });
+    await app.files.put('a', 'a');
+    await app.stop();
+    expect(existsSync(path.join(folder, 'data'))).toBe(false);
+  });
+
+  it('a relative path is relative to where the process runs, also with file:', async () => {
+    const relative = path.relative(process.cwd(), path.join(folder, 'relative'));
+    const app = await infrastructureFromEnv().start({
+      env: silent({ STORAGE_URL: `file:${relative}` }),
+    });
+    await app.files.put('a', 'a');
+    await app.stop();
+    expect(existsSync(path.join(folder, 'relative'))).toBe(true);
+  });
+
+  it('NAME_FILE holds the value', async () => {
+    const secret = path.join(folder, 'secret');
+    writeFileSync(secret, 'memory:\n');
+    const app = await infrastructureFromEnv().start({ env: silent({ STORAGE_URL_FILE: secret }) });
+    expect(app.files.adapter).toBe('memory');
+    await app.stop();
+  });
+});
+
+describe('mistakes', () => {
+  it('are reported all at once, each with what is known, and nothing was made', async () => {
+    const message = await mistakes({
+      DATA_DIR: path.join(folder, 'data'),
+      LOG_LEVEL: 'loud',
+      DATABASE_URL: 'mongodb://app:hunter2@h/x',
+      STORAGE_URL: 'hunter2',
+      MAIL_URL: 'memory:hunter2',
+    });
+    expect(message).toBe(
+      [
+        'the environment has 4 mistakes:',
+        '  - LOG_LEVEL: "loud" is not known: give one of trace, debug, info, warn, error, fatal, silent',
+        '  - DATABASE_URL: the scheme mongodb: is not known here: give sqlite:FILE',
+        '  - STORAGE_URL: its value is not a URL: give file:FOLDER or memory:',
+        '  - MAIL_URL: nothing may follow memory:',
+      ].join('\n'),
+    );
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it.each([
+    [
+      'a machine’s name',
+      'sqlite://host/app.db',
+      /DATABASE_URL: what follows \/\/ is the name of a machine: write sqlite:folder/,
+    ],
+    ['parameters', 'sqlite:app.db?mode=ro', /DATABASE_URL: sqlite:FILE takes no parameters/],
+    ['a stray percent sign', 'sqlite:50%.db', /DATABASE_URL: its path is not written as a URL's/],
+    ['what the adapter itself refuses', 'sqlite:a%00b', /DATABASE_URL: file is not a path/],
+  ])('%s in a URL is told', async (_what, url, message) => {
+    expect(await mistakes(silent({ DATABASE_URL: url }))).toMatch(message);
+  });
+
+  it('those of the application’s own variables are in the same report', async () => {
+    const starting = infrastructureFromEnv((_standard, { env }) => ({
+      port: env.integer('PORT', { min: 1 }),
+    })).start({
+      env: silent({ PORT: 'x', STORAGE_URL: 'ftp:' }),
+    });
+    await expect(starting).rejects.toThrow(/has 2 mistakes:\n {2}- STORAGE_URL: .*\n {2}- PORT: /);
+  });
+});
+
+describe('extend', () => {
+  it('adds components, which start after the standard ones and may use them', async () => {
+    const log: string[] = [];
+    const app = await infrastructureFromEnv(({ files }) => {
+      const own: Managed = {
+        component: 'own',
+        adapter: 'test',
+        start: async () => void log.push(await files.put('a', 'started').then(({ key }) => key)),
+        drain: async () => await Promise.resolve(),
+        checkHealth: async () => await Promise.resolve({ status: 'ok' }),
+        close: async () => void log.push(await (await files.get('a')).text()),
+      };
+      return { own, answer: 42 };
+    }).start({ env: silent() });
+    expect(app.answer).toBe(42);
+    await app.stop();
+    expect(log).toEqual(['a', 'started']);
+  });
+});
+
+it('only the adapters that are chosen are loaded', () => {
+  const script = `
+    import { registerHooks } from 'node:module';
+    const loaded = [];
+    registerHooks({ load: (url, context, next) => { loaded.push(url); return next(url, context); } });
+    const { infrastructureFromEnv } = await import(${JSON.stringify(new URL('./index.ts', import.meta.url).href)});
+    console.log(loaded.filter((url) => /pino|kysely|nodemailer/.test(url)).length);
+    const app = await infrastructureFromEnv().start();
+    await app.stop();
+    console.log(loaded.filter((url) => /storage\\/disk|mail\\/inbox/.test(url)).length);`;
+  const output = execFileSync(
+    process.execPath,
+    ['--conditions=underpin-source', '--input-type=module', '-e', script],
+    {
+      encoding: 'utf8',
+      cwd: folder,
+      env: {
+        LOG_LEVEL: 'silent',
+        STORAGE_URL: 'memory:',
+        MAIL_URL: 'memory:',
+        DATABASE_URL: 'sqlite::memory:',
+      },
+    },
+  );
+  expect(output).toBe('0\n0\n');
+});
+
+it('docs/configuration.md lists every variable and scheme, and no other', () => {
+  const rows = componentVariables.flatMap(({ name, schemes }) =>
+    schemes.map(
+      ({ form, is }, index) =>
+        `| \`${name}\` | \`${form}\`${index === 0 ? ' (default)' : ''} | ${is} |`,
+    ),
+  );
+  const text = readFileSync(new URL('../docs/configuration.md', import.meta.url), 'utf8');
+  expect(
+    text
+      .split('\n')
+      .filter((line) => /^\| `[A-Z]+_URL` \|/.test(line) && !line.startsWith('| `DIRECTUS')),
+  ).toEqual(rows);
+});

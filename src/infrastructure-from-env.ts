@@ -1,0 +1,135 @@
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import {
+  type ComponentVariable,
+  databaseVariable,
+  mailVariable,
+  type Scheme,
+  storageVariable,
+  type Target,
+} from './component-variables.ts';
+import {
+  defineInfrastructure,
+  type Environment,
+  type Infrastructure,
+  InfrastructureError,
+  type InfrastructureContext,
+} from './core/index.ts';
+import type { Database } from './database/index.ts';
+import type { Logger } from './logging/index.ts';
+import type { Mailer } from './mail/index.ts';
+import type { FileStorage } from './storage/index.ts';
+
+/** The components that {@link infrastructureFromEnv} makes, in the order in which they start. */
+export interface StandardComponents<Tables = unknown> {
+  /** `LOG_LEVEL`; default `info`. */
+  readonly log: Logger;
+  /** `DATABASE_URL`; default `sqlite:`. */
+  readonly database: Database<Tables>;
+  /** `STORAGE_URL`; default `file:`. */
+  readonly files: FileStorage;
+  /** `MAIL_URL`; default `inbox:`. */
+  readonly mail: Mailer;
+}
+
+/**
+ * The standard infrastructure, from one environment variable a component; docs/configuration.md lists them all. Each has an
+ * embedded default that keeps its data in `DATA_DIR` (default `data`), so that an empty environment works. Only the adapters
+ * that are chosen are loaded. `extend` adds the application's own components, which start after the standard ones.
+ *
+ * Its `start` throws one `invalid-argument` error that lists every mistake in the environment, each with its fix, an adapter
+ * whose peer is not installed among them.
+ *
+ * @example
+ * await using app = await infrastructureFromEnv().start();
+ * await app.files.put('hello.txt', 'hello');
+ */
+export function infrastructureFromEnv<Tables = unknown, Extension extends object = object>(
+  extend?: (
+    standard: StandardComponents<Tables>,
+    context: InfrastructureContext,
+  ) => Extension | Promise<Extension>,
+): Infrastructure<StandardComponents<Tables> & Extension> {
+  return defineInfrastructure(async (context) => {
+    const standard = await standardComponents<Tables>(context.env);
+    const extension = await extend?.(standard, context);
+    // Without `extend` the extension is the type's default, which has nothing.
+    return { ...standard, ...(extension as Extension) };
+  });
+}
+
+async function standardComponents<Tables>(env: Environment): Promise<StandardComponents<Tables>> {
+  const { createLogger, logLevels } = await import('./logging/index.ts');
+  const directory = env.string('DATA_DIR', { default: 'data' });
+  const open = async <Component>(variable: ComponentVariable<Component>): Promise<Component> =>
+    await openComponent(env, directory, variable, undefined);
+  const log = createLogger({ level: env.oneOf('LOG_LEVEL', logLevels, { default: 'info' }) });
+  // What stands in the tables is the application's word; no adapter looks at it.
+  const database = (await open(databaseVariable)) as Database<Tables>;
+  return {
+    log,
+    database,
+    files: await open(storageVariable),
+    mail: await open(mailVariable),
+  };
+}
+
+/** A mistake becomes a problem of the environment, and the default stands in so that the other mistakes are found too. */
+async function openComponent<Component, Needed>(
+  env: Environment,
+  directory: string,
+  variable: ComponentVariable<Component, Needed>,
+  needed: Needed,
+): Promise<Component> {
+  const { name, schemes } = variable;
+  const [fallback] = schemes;
+  const placeholder = async (): Promise<Component> =>
+    await fallback.open({ pathOr: (file) => path.join(directory, file) }, needed);
+
+  const text = env.optional(name);
+  if (text === undefined) return await placeholder();
+  const location = parseLocation(text, schemes);
+  if ('problem' in location) return env.problem(name, location.problem, await placeholder());
+  const { scheme, file } = location;
+  const target: Target = { pathOr: (own) => (file === '' ? path.join(directory, own) : file) };
+  try {
+    return await scheme.open(target, needed);
+  } catch (error) {
+    if (!InfrastructureError.is(error)) throw error;
+    return env.problem(name, error.message, await placeholder());
+  }
+}
+
+type Location<AnyScheme> =
+  | { readonly scheme: AnyScheme; readonly file: string }
+  | { readonly problem: string };
+
+// Not by `new URL`, which makes an absolute path of `file:data`. The text is never shown: it may be a password put in the wrong place.
+function parseLocation<AnyScheme extends Pick<Scheme<unknown>, 'form'>>(
+  text: string,
+  schemes: readonly AnyScheme[],
+): Location<AnyScheme> {
+  const forms = `give ${schemes.map(({ form }) => form).join(' or ')}`;
+  const [, name, rest = ''] = /^([a-z][a-z\d+.-]*):(.*)$/is.exec(text) ?? [];
+  if (name === undefined) return { problem: `its value is not a URL: ${forms}` };
+  const scheme = schemes.find(({ form }) => form.startsWith(`${name.toLowerCase()}:`));
+  if (scheme === undefined) return { problem: `the scheme ${name}: is not known here: ${forms}` };
+  if (rest !== '' && scheme.form.endsWith(':'))
+    return { problem: `nothing may follow ${scheme.form}` };
+  if (/[?#]/.test(rest))
+    return { problem: `${scheme.form} takes no parameters; write ? as %3F and # as %23` };
+  if (rest.startsWith('//') && !rest.startsWith('///')) {
+    return {
+      problem: `what follows // is the name of a machine: write ${name}:folder/name or ${name}:/folder/name`,
+    };
+  }
+  try {
+    return {
+      scheme,
+      file: rest.startsWith('///') ? fileURLToPath(`file:${rest}`) : decodeURIComponent(rest),
+    };
+  } catch {
+    return { problem: `its path is not written as a URL's: write % as %25` };
+  }
+}

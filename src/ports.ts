@@ -1,0 +1,7 @@
+// Types only, so that a domain layer can name what it needs without touching infrastructure: importing this loads nothing.
+
+export type { Clock, Context, ErrorCode, InfrastructureError } from './core/index.ts';
+export type { Database } from './database/index.ts';
+export type { LogFields, Logger } from './logging/index.ts';
+export type { Mailer, MailMessage, MailReceipt } from './mail/index.ts';
+export type { FileInfo, FileStorage, StoredFile } from './storage/index.ts';
