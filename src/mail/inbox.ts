@@ -8,6 +8,7 @@ import {
   InfrastructureError,
   removeStaleTemporaryFiles,
   systemClock,
+  systemErrorCode,
   temporaryPath,
   wrapError,
   writeDirectoryAtomically,
@@ -102,7 +103,7 @@ export class InboxMailDriver implements MailDriver {
   }
 
   readonly classify = (error: unknown): Classification | undefined => {
-    const { code } = error as NodeJS.ErrnoException;
+    const code = systemErrorCode(error);
     if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG') {
       return {
         code: 'resource-exhausted',

@@ -1,7 +1,14 @@
 import { describe, expectTypeOf, it } from 'vitest';
 
-import type { Inbox, MailDriver, MailMessage, MailReceipt } from './index.ts';
-import { defineTemplate, html, Mailer } from './index.ts';
+import {
+  defineTemplate,
+  html,
+  type Inbox,
+  type MailDriver,
+  type Mailer,
+  type MailMessage,
+  type MailReceipt,
+} from './index.ts';
 import { inboxMailer } from './inbox.ts';
 import { memoryMailer } from './memory.ts';
 
@@ -13,6 +20,7 @@ declare const keyless: Mailer<KeylessDriver>;
 
 describe('types of mail', () => {
   it('a message has a subject and a body', () => {
+    expectTypeOf<MailMessage['subject']>().toEqualTypeOf<string>();
     void ({ to: 'a@b.example', subject: 's', text: 't' } satisfies MailMessage);
     void ({ to: 'a@b.example', subject: 's', html: '<p>h</p>' } satisfies MailMessage);
     // @ts-expect-error there is no body
@@ -48,7 +56,7 @@ describe('types of mail', () => {
       text: ({ name }) => name,
       html: ({ name }) => html`${name}`,
     });
-    expectTypeOf(template.render).parameters.toEqualTypeOf<[{ name: string }]>();
+    expectTypeOf<Parameters<typeof template.render>>().toEqualTypeOf<[{ name: string }]>();
     void ({ to: 'a@b.example', ...template.render({ name: 'Ada' }) } satisfies MailMessage);
     void defineTemplate<string>({
       subject: (name) => name,

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import type { ConformanceTarget } from '../../src/core/index.ts';
-import { mailConformance, type MailSubject } from '../../src/mail/conformance.ts';
+import { mailConformance, type MailSubject } from '../../src/mail/conformance/index.ts';
 import { inboxMailer } from '../../src/mail/inbox.ts';
 import type { Inbox, MailCapabilities, Mailer } from '../../src/mail/index.ts';
 import { memoryMailer } from '../../src/mail/memory.ts';

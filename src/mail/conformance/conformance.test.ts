@@ -1,12 +1,16 @@
 import { describe, expect, it } from 'vitest';
 
-import { type ConformanceTarget, registerConformance, runConformanceCase } from '../core/index.ts';
-import { mailConformance, type MailSubject } from './conformance.ts';
-import type { MailCapabilities, OutgoingMail } from './driver.ts';
-import { Mailer } from './mail.ts';
-import { MemoryMailDriver } from './memory.ts';
-import type { MailReceipt } from './message.ts';
-import type { Inbox, ReceivedMail } from './received.ts';
+import {
+  type ConformanceTarget,
+  registerConformance,
+  runConformanceCase,
+} from '../../core/index.ts';
+import { mailConformance, type MailSubject } from './index.ts';
+import type { MailCapabilities, OutgoingMail } from '../driver.ts';
+import { Mailer } from '../mail.ts';
+import { MemoryMailDriver } from '../memory.ts';
+import type { MailReceipt } from '../message.ts';
+import type { Inbox, ReceivedMail } from '../received.ts';
 
 type Target = ConformanceTarget<MailSubject, keyof MailCapabilities>;
 
