@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
+import { systemErrorCode } from './errors.ts';
 import { type Duration, toMilliseconds } from './quantities.ts';
 
 /** Options of {@link writeFileAtomically}. */
@@ -140,10 +141,23 @@ async function renameIfAbsent(existing: string, path: string): Promise<boolean> 
     await rename(existing, path);
     return true;
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const code = systemErrorCode(error);
     if (code === 'ENOTEMPTY' || code === 'EEXIST') return false;
     // Windows says so when the target is there, and also when it may not be made.
     if (code === 'EPERM' && (await ifPresent(stat(path), undefined))?.isDirectory()) return false;
+    throw error;
+  }
+}
+
+/** What a file-system call resolves to; `otherwise` when what it is about is not there. */
+export async function ifPresent<Result, Otherwise>(
+  call: Promise<Result>,
+  otherwise: Otherwise,
+): Promise<Result | Otherwise> {
+  try {
+    return await call;
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return otherwise;
     throw error;
   }
 }
@@ -153,16 +167,7 @@ async function linkIfAbsent(existing: string, path: string): Promise<boolean> {
     await link(existing, path);
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
-  }
-}
-
-async function ifPresent<Result>(promise: Promise<Result>, otherwise: Result): Promise<Result> {
-  try {
-    return await promise;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return otherwise;
+    if (systemErrorCode(error) === 'EEXIST') return false;
     throw error;
   }
 }

@@ -274,6 +274,25 @@ describe('run', () => {
     expect([tries, events]).toEqual([3, 2]);
   });
 
+  it('a call made of guarded calls takes no place of its own in the limit, and is not repeated', async () => {
+    const policy = definePolicy('narrow', {
+      limit: { concurrency: 1, queue: 1 },
+      retry: { attempts: 3, initialDelay: 0, maxDelay: 0 },
+    });
+    const { thing } = make({}, policy);
+    let outer = 0;
+    const calling = thing.call(
+      async () => {
+        outer += 1;
+        await thing.call(async () => await Promise.resolve());
+        throw Object.assign(new Error('down'), { code: 'ECONNREFUSED' });
+      },
+      { guarded: false, repeatable: true },
+    );
+    await expect(calling).rejects.toMatchObject({ code: 'unavailable', operation: 'call' });
+    expect(outer).toBe(1);
+  });
+
   it('shows its adapter, capabilities, native client and policy', () => {
     const policy = definePolicy('p', { timeout: 1 });
     const { thing } = make({}, policy);

@@ -48,6 +48,8 @@ export interface CallOptions {
 export interface RunOptions extends CallOptions {
   /** Whether doing it twice is the same as doing it once, so that it may be retried. Default: no. */
   readonly repeatable?: boolean;
+  /** Whether the policy guards the call. Default: yes; no for a call that is made of calls which it guards one by one. */
+  readonly guarded?: boolean;
 }
 
 /** What the constructor of every portable class takes beside its driver. */
@@ -166,7 +168,7 @@ export abstract class Component<AnyDriver extends Driver = Driver> implements Ma
     try {
       if (signal?.aborted) throw withOutcome(this.wrap(signal.reason, name, signal), 'not-applied');
       if (this.#state !== 'started') await this.#enter(name);
-      if (this.#executor === undefined) return await fn(signal);
+      if (this.#executor === undefined || options.guarded === false) return await fn(signal);
     } catch (error) {
       throw this.wrap(error, name, signal);
     }

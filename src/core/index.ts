@@ -1,5 +1,6 @@
 export {
   type AtomicWriteOptions,
+  ifPresent,
   isTemporaryFile,
   removeStaleTemporaryFiles,
   syncDirectory,

@@ -5,9 +5,11 @@ import {
   type Classification,
   classifySystemError,
   type Clock,
+  ifPresent,
   InfrastructureError,
   removeStaleTemporaryFiles,
   systemClock,
+  systemErrorCode,
   temporaryPath,
   wrapError,
   writeDirectoryAtomically,
@@ -102,7 +104,7 @@ export class InboxMailDriver implements MailDriver {
   }
 
   readonly classify = (error: unknown): Classification | undefined => {
-    const { code } = error as NodeJS.ErrnoException;
+    const code = systemErrorCode(error);
     if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG') {
       return {
         code: 'resource-exhausted',
@@ -176,7 +178,7 @@ export class InboxMailDriver implements MailDriver {
   }
 
   async #deliveries(): Promise<string[]> {
-    const names = (await ifPresent(readdir(this.#directory))) ?? [];
+    const names = await ifPresent(readdir(this.#directory), []);
     return names.filter((name) => deliveryFolder.test(name));
   }
 }
@@ -198,7 +200,7 @@ function receiptOf({ id, envelope }: StoredFacts): MailReceipt {
 
 async function readMessage(folder: string): Promise<ReceivedMail | undefined> {
   const facts = await readFacts(folder);
-  const raw = facts && (await ifPresent(readFile(join(folder, rawFile))));
+  const raw = facts && (await ifPresent(readFile(join(folder, rawFile)), undefined));
   if (!facts || !raw) return undefined;
   const { id, idempotencyKey, receivedAt, envelope } = facts;
   return await parseReceivedMail(raw, {
@@ -210,7 +212,7 @@ async function readMessage(folder: string): Promise<ReceivedMail | undefined> {
 }
 
 async function readFacts(folder: string): Promise<StoredFacts | undefined> {
-  const text = await ifPresent(readFile(join(folder, factsFile), 'utf8'));
+  const text = await ifPresent(readFile(join(folder, factsFile), 'utf8'), undefined);
   if (text === undefined) return undefined;
   try {
     const facts = JSON.parse(text) as Partial<StoredFacts> | null;
@@ -230,13 +232,4 @@ function damaged(folder: string): InfrastructureError {
     outcome: 'not-applied',
     message: `the message in ${folder} is damaged: repair its ${factsFile}, or remove the folder`,
   });
-}
-
-async function ifPresent<Result>(promise: Promise<Result>): Promise<Result | undefined> {
-  try {
-    return await promise;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
 }

@@ -1,12 +1,16 @@
 import { describe, expect, it } from 'vitest';
 
-import { type ConformanceTarget, registerConformance, runConformanceCase } from '../core/index.ts';
-import { mailConformance, type MailSubject } from './conformance.ts';
-import type { MailCapabilities, OutgoingMail } from './driver.ts';
-import { Mailer } from './mail.ts';
-import { MemoryMailDriver } from './memory.ts';
-import type { MailReceipt } from './message.ts';
-import type { Inbox, ReceivedMail } from './received.ts';
+import {
+  type ConformanceTarget,
+  registerConformance,
+  runConformanceCase,
+} from '../../core/index.ts';
+import { mailConformance, type MailSubject } from './index.ts';
+import type { MailCapabilities, OutgoingMail } from '../driver.ts';
+import { Mailer } from '../mail.ts';
+import { MemoryMailDriver } from '../memory.ts';
+import type { MailReceipt } from '../message.ts';
+import type { Inbox, ReceivedMail } from '../received.ts';
 
 type Target = ConformanceTarget<MailSubject, keyof MailCapabilities>;
 
@@ -38,9 +42,11 @@ function broken(adapter: string, make: () => MemoryMailDriver): Target {
   };
 }
 
-const plain: Target = broken('plain', () => new PlainMailDriver());
-
-registerConformance(mailConformance, plain, { describe, it });
+registerConformance(
+  mailConformance,
+  broken('plain', () => new PlainMailDriver()),
+  { describe, it },
+);
 
 /** Changes what the driver is asked to send. */
 function sending(change: (mail: OutgoingMail) => OutgoingMail): () => MemoryMailDriver {
