@@ -14,9 +14,20 @@ import {
   type OperationAttributes,
   systemClock,
 } from '../core/index.ts';
-import type { DatabaseDriver, DriverTransaction, StatementResult, StatementStream, StreamOptions } from './driver.ts';
+import type {
+  DatabaseDriver,
+  DriverTransaction,
+  StatementResult,
+  StatementStream,
+  StreamOptions,
+} from './driver.ts';
 import { bridgeKysely, type StatementRunner } from './kysely-bridge.ts';
-import { applyMigrations, type AppliedMigrations, type MigrateOptions, type Migration } from './migrations.ts';
+import {
+  applyMigrations,
+  type AppliedMigrations,
+  type MigrateOptions,
+  type Migration,
+} from './migrations.ts';
 import { type Parameter, PreparedQuery } from './prepared-query.ts';
 import { type TransactionCallback, TransactionScope } from './transaction-scope.ts';
 
@@ -59,7 +70,10 @@ type Attempt<Result> =
  * const database = sqliteDatabase<Schema>({ file: 'data/app.db' });
  * await database.query.insertInto('user').values({ name: 'Ada' }).execute();
  */
-export class Database<Schema = unknown, AnyDriver extends DatabaseDriver = DatabaseDriver> extends Component<AnyDriver> {
+export class Database<
+  Schema = unknown,
+  AnyDriver extends DatabaseDriver = DatabaseDriver,
+> extends Component<AnyDriver> {
   /** Builds and executes queries; raw SQL through Kysely's `sql` tag. */
   readonly query: Kysely<Schema>;
   readonly #ambient = new AsyncLocalStorage<TransactionScope | undefined>();
@@ -75,7 +89,8 @@ export class Database<Schema = unknown, AnyDriver extends DatabaseDriver = Datab
         return ambient.getStore();
       },
       execute: (query, signal, scope) => this.#execute(query, signal, scope ?? ambient.getStore()),
-      stream: (query, streamOptions, scope) => this.#stream(query, streamOptions, scope ?? ambient.getStore()),
+      stream: (query, streamOptions, scope) =>
+        this.#stream(query, streamOptions, scope ?? ambient.getStore()),
       begin: async (parent) => await this.#begin(parent),
     };
     this.query = bridgeKysely<Schema>(runner, driver.dialect);
@@ -100,7 +115,10 @@ export class Database<Schema = unknown, AnyDriver extends DatabaseDriver = Datab
    *   await queue.enqueue(welcome, { name: 'Ada' });
    * });
    */
-  async transaction<Result>(fn: () => Promise<Result>, options: TransactionOptions = {}): Promise<Result> {
+  async transaction<Result>(
+    fn: () => Promise<Result>,
+    options: TransactionOptions = {},
+  ): Promise<Result> {
     const outer = this.#ambient.getStore();
     if (outer !== undefined) return await this.#nestedTransaction(outer, fn, options);
     for (let attempt = 0; ; attempt += 1) {
@@ -146,7 +164,8 @@ export class Database<Schema = unknown, AnyDriver extends DatabaseDriver = Datab
     return new PreparedQuery<Parameters, Output>(
       {
         execute: (query, signal) => this.#execute(query, signal, this.#ambient.getStore()),
-        executeMany: async (query, parameterRows, signal) => await this.#executeMany(query, parameterRows, signal),
+        executeMany: async (query, parameterRows, signal) =>
+          await this.#executeMany(query, parameterRows, signal),
       },
       (parameter) => build(this.query, parameter),
     );
@@ -158,7 +177,10 @@ export class Database<Schema = unknown, AnyDriver extends DatabaseDriver = Datab
    * migration that fails is undone where the engine can, and those after it are not tried. A database that is ahead of the
    * list, as in a rolling deploy, is accepted.
    */
-  async migrate(migrations: readonly Migration[], options: MigrateOptions = {}): Promise<AppliedMigrations> {
+  async migrate(
+    migrations: readonly Migration[],
+    options: MigrateOptions = {},
+  ): Promise<AppliedMigrations> {
     const host = {
       inTransaction: this.inTransaction,
       query: this.query as unknown as Kysely<unknown>,
@@ -175,22 +197,44 @@ export class Database<Schema = unknown, AnyDriver extends DatabaseDriver = Datab
     });
   }
 
-  #execute(query: CompiledQuery, signal: AbortSignal | undefined, scope: TransactionScope | undefined): Promise<StatementResult> {
+  #execute(
+    query: CompiledQuery,
+    signal: AbortSignal | undefined,
+    scope: TransactionScope | undefined,
+  ): Promise<StatementResult> {
     const attributes: OperationAttributes = { statement: query.sql };
     if (scope !== undefined) {
-      return this.#inScope(scope, { name: 'query', attributes, signal }, (transaction, current) => transaction.execute(query, current));
+      return this.#inScope(scope, { name: 'query', attributes, signal }, (transaction, current) =>
+        transaction.execute(query, current),
+      );
     }
-    return this.run('query', attributes, { signal, repeatable: SelectQueryNode.is(query.query as never) }, async (current) =>
-      counted(attributes, await this.driver.execute(query, current)),
+    return this.run(
+      'query',
+      attributes,
+      { signal, repeatable: SelectQueryNode.is(query.query as never) },
+      async (current) => counted(attributes, await this.driver.execute(query, current)),
     );
   }
 
-  async #executeMany(query: CompiledQuery, parameterRows: readonly (readonly unknown[])[], signal: AbortSignal | undefined): Promise<bigint> {
+  async #executeMany(
+    query: CompiledQuery,
+    parameterRows: readonly (readonly unknown[])[],
+    signal: AbortSignal | undefined,
+  ): Promise<bigint> {
     const scope = this.#ambient.getStore();
-    if (scope === undefined) return await this.transaction(async () => await this.#executeMany(query, parameterRows, signal), { signal });
-    const attributes: OperationAttributes = { statement: query.sql, repetitions: parameterRows.length };
-    const { numAffectedRows = 0n } = await this.#inScope(scope, { name: 'query', attributes, signal }, (transaction, current) =>
-      transaction.executeMany(query, parameterRows, current),
+    if (scope === undefined)
+      return await this.transaction(
+        async () => await this.#executeMany(query, parameterRows, signal),
+        { signal },
+      );
+    const attributes: OperationAttributes = {
+      statement: query.sql,
+      repetitions: parameterRows.length,
+    };
+    const { numAffectedRows = 0n } = await this.#inScope(
+      scope,
+      { name: 'query', attributes, signal },
+      (transaction, current) => transaction.executeMany(query, parameterRows, current),
     );
     return numAffectedRows;
   }
@@ -198,50 +242,74 @@ export class Database<Schema = unknown, AnyDriver extends DatabaseDriver = Datab
   async #script(text: string): Promise<void> {
     const scope = this.#ambient.getStore();
     if (scope === undefined) await this.transaction(async () => await this.#script(text));
-    else await this.#inScope(scope, { name: 'script', attributes: { statement: text } }, async (transaction) => await transaction.script(text));
+    else
+      await this.#inScope(
+        scope,
+        { name: 'script', attributes: { statement: text } },
+        async (transaction) => await transaction.script(text),
+      );
   }
 
-  #inScope<Result extends StatementResult | StatementStream | void>(
+  #inScope<Result extends StatementResult | void>(
     scope: TransactionScope,
     call: ScopedCall,
-    fn: (transaction: DriverTransaction, signal: AbortSignal | undefined) => Result | Promise<Result>,
+    fn: (
+      transaction: DriverTransaction,
+      signal: AbortSignal | undefined,
+    ) => Result | Promise<Result>,
   ): Promise<Result> {
     call.attributes['adapter'] = this.driver.adapter;
-    return operation('database', call.name, call.attributes, () => this.#guardedInScope(scope, call, fn));
+    return operation('database', call.name, call.attributes, () =>
+      this.#guardedInScope(scope, call, fn),
+    );
   }
 
-  async #guardedInScope<Result extends StatementResult | StatementStream | void>(
+  async #guardedInScope<Result extends StatementResult | void>(
     scope: TransactionScope,
     { name, attributes, signal = currentContext().signal }: ScopedCall,
-    fn: (transaction: DriverTransaction, signal: AbortSignal | undefined) => Result | Promise<Result>,
+    fn: (
+      transaction: DriverTransaction,
+      signal: AbortSignal | undefined,
+    ) => Result | Promise<Result>,
   ): Promise<Result> {
     try {
       signal?.throwIfAborted();
-      const result = (await scope.use((transaction) => fn(transaction, signal), signal)) as Result;
-      if (result !== undefined && 'rows' in result) counted(attributes, result);
+      const result: Result = await scope.use((transaction) => fn(transaction, signal), signal);
+      if (result !== undefined) counted(attributes, result);
       return result;
     } catch (error) {
       throw this.wrap(error, name, signal);
     }
   }
 
-  async *#stream(query: CompiledQuery, options: StreamOptions, scope: TransactionScope | undefined): StatementStream {
+  async *#stream(
+    query: CompiledQuery,
+    options: StreamOptions,
+    scope: TransactionScope | undefined,
+  ): StatementStream {
     const signal = options.signal ?? currentContext().signal;
-    const attributes: OperationAttributes = { statement: query.sql, rows: 0 };
-    // The event covers the opening; a consumer may take a stream's rows over hours.
-    const stream =
-      scope === undefined
-        ? await this.run('stream', attributes, { signal }, async (current) => this.driver.stream(query, { ...options, signal: current }))
-        : await this.#inScope(scope, { name: 'stream', attributes, signal }, (transaction, current) =>
-            transaction.stream(query, { ...options, signal: current }),
-          );
+    const attributes = { adapter: this.adapter, statement: query.sql, rows: 0 };
+    // One event from the first row to the last, though this generator runs by fits and starts.
+    const { promise: ended, resolve: end, reject: fail } = Promise.withResolvers<void>();
+    operation('database', 'stream', attributes, async () => await ended).catch(() => undefined);
     try {
+      if (scope === undefined) await this.start({ signal });
+      const streaming = { ...options, signal };
+      const stream =
+        scope === undefined
+          ? this.driver.stream(query, streaming)
+          : await scope.use((transaction) => transaction.stream(query, streaming), signal);
       for await (const chunk of stream) {
         signal?.throwIfAborted();
+        attributes.rows += chunk.rows.length;
         yield chunk;
       }
     } catch (error) {
-      throw this.wrap(error, 'stream', signal);
+      const wrapped = this.wrap(error, 'stream', signal);
+      fail(wrapped);
+      throw wrapped;
+    } finally {
+      end();
     }
   }
 
@@ -262,11 +330,21 @@ export class Database<Schema = unknown, AnyDriver extends DatabaseDriver = Datab
     attempt: number,
   ): Promise<Attempt<Result> | undefined> {
     const isRetried = (error: unknown): boolean =>
-      attempt < retries && InfrastructureError.is(error, 'aborted') && error.component === 'database' && error.retryable;
+      attempt < retries &&
+      InfrastructureError.is(error, 'aborted') &&
+      error.component === 'database' &&
+      error.retryable;
     const attributes: OperationAttributes = { attempt };
     try {
-      const ended = await this.run('transaction', attributes, { signal }, async (current) =>
-        await this.#attempt(await TransactionScope.begin(this.driver, current), fn, { attributes, signal: current }),
+      const ended = await this.run(
+        'transaction',
+        attributes,
+        { signal },
+        async (current) =>
+          await this.#attempt(await TransactionScope.begin(this.driver, current), fn, {
+            attributes,
+            signal: current,
+          }),
       );
       return !ended.committed && isRetried(ended.error) ? undefined : ended;
     } catch (error) {
@@ -275,7 +353,11 @@ export class Database<Schema = unknown, AnyDriver extends DatabaseDriver = Datab
     }
   }
 
-  async #nestedTransaction<Result>(outer: TransactionScope, fn: () => Promise<Result>, { signal }: TransactionOptions): Promise<Result> {
+  async #nestedTransaction<Result>(
+    outer: TransactionScope,
+    fn: () => Promise<Result>,
+    { signal }: TransactionOptions,
+  ): Promise<Result> {
     const attributes: OperationAttributes = { adapter: this.adapter, nested: true };
     const ended = await operation('database', 'transaction', attributes, async () => {
       const current = signal ?? currentContext().signal;
@@ -293,7 +375,10 @@ export class Database<Schema = unknown, AnyDriver extends DatabaseDriver = Datab
   async #attempt<Result>(
     scope: TransactionScope,
     fn: () => Promise<Result>,
-    { attributes, signal }: { readonly attributes: OperationAttributes; readonly signal: AbortSignal | undefined },
+    {
+      attributes,
+      signal,
+    }: { readonly attributes: OperationAttributes; readonly signal: AbortSignal | undefined },
   ): Promise<Attempt<Result>> {
     let value: Result;
     try {
@@ -302,7 +387,11 @@ export class Database<Schema = unknown, AnyDriver extends DatabaseDriver = Datab
     } catch (error) {
       attributes['committed'] = false;
       await scope.rollback();
-      return { committed: false, scope, error: signal?.aborted && error === signal.reason ? this.#aborted(signal) : error };
+      return {
+        committed: false,
+        scope,
+        error: signal?.aborted && error === signal.reason ? this.#aborted(signal) : error,
+      };
     }
     try {
       await scope.commit();
@@ -338,11 +427,18 @@ export class Database<Schema = unknown, AnyDriver extends DatabaseDriver = Datab
   #aborted(signal: AbortSignal): InfrastructureError {
     const { code, message, cause } = this.wrap(signal.reason, 'transaction', signal);
     const origin = { component: 'database', adapter: this.adapter, operation: 'transaction' };
-    return new InfrastructureError({ code, ...origin, outcome: 'not-applied', message: `${message}; it was rolled back`, cause });
+    return new InfrastructureError({
+      code,
+      ...origin,
+      outcome: 'not-applied',
+      message: `${message}; it was rolled back`,
+      cause,
+    });
   }
 }
 
 function counted(attributes: OperationAttributes, result: StatementResult): StatementResult {
-  attributes['rows'] = result.numAffectedRows === undefined ? result.rows.length : Number(result.numAffectedRows);
+  attributes['rows'] =
+    result.numAffectedRows === undefined ? result.rows.length : Number(result.numAffectedRows);
   return result;
 }

@@ -13,7 +13,10 @@ export interface DatabaseCapabilities extends Capabilities {
 }
 
 /** The parts of a Kysely dialect that say how its SQL is written. */
-export type SqlDialect = Pick<Dialect, 'createAdapter' | 'createIntrospector' | 'createQueryCompiler'>;
+export type SqlDialect = Pick<
+  Dialect,
+  'createAdapter' | 'createIntrospector' | 'createQueryCompiler'
+>;
 
 /** What a statement gave. `rows` is empty for a statement that returns none. */
 export type StatementResult = QueryResult<Readonly<Record<string, unknown>>>;

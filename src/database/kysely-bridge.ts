@@ -18,7 +18,11 @@ import type { TransactionScope } from './transaction-scope.ts';
 /** What the bridge needs of a Database: to run statements, in a given transaction or in the ambient one. */
 export interface StatementRunner {
   readonly ambientScope: TransactionScope | undefined;
-  execute(query: CompiledQuery, signal: AbortSignal | undefined, scope?: TransactionScope): Promise<StatementResult>;
+  execute(
+    query: CompiledQuery,
+    signal: AbortSignal | undefined,
+    scope?: TransactionScope,
+  ): Promise<StatementResult>;
   stream(query: CompiledQuery, options: StreamOptions, scope?: TransactionScope): StatementStream;
   begin(parent: TransactionScope | undefined): Promise<TransactionScope>;
 }
@@ -57,13 +61,19 @@ class BridgeExecutor extends DefaultQueryExecutor {
     this.#dialect = dialect;
   }
 
-  override executeQuery<Row>(query: CompiledQuery, options?: SignalOptions): Promise<QueryResult<Row>> {
+  override executeQuery<Row>(
+    query: CompiledQuery,
+    options?: SignalOptions,
+  ): Promise<QueryResult<Row>> {
     // The rows are what the engine says they are; Kysely's own drivers make the same claim.
     const executed = this.#runner.execute(query, options?.signal) as Promise<QueryResult<Row>>;
     return this.plugins.length === 0 ? executed : this.#transformed(query, executed);
   }
 
-  async #transformed<Row>(query: CompiledQuery, executed: Promise<QueryResult<Row>>): Promise<QueryResult<Row>> {
+  async #transformed<Row>(
+    query: CompiledQuery,
+    executed: Promise<QueryResult<Row>>,
+  ): Promise<QueryResult<Row>> {
     let result = await executed;
     for (const plugin of this.plugins) result = await transform(plugin, query, result);
     return result;
@@ -98,7 +108,11 @@ class BridgeExecutor extends DefaultQueryExecutor {
   }
 }
 
-async function transform<Row>(plugin: KyselyPlugin, query: CompiledQuery, result: QueryResult<Row>): Promise<QueryResult<Row>> {
+async function transform<Row>(
+  plugin: KyselyPlugin,
+  query: CompiledQuery,
+  result: QueryResult<Row>,
+): Promise<QueryResult<Row>> {
   const { rows, ...rest } = await plugin.transformResult({
     queryId: query.queryId,
     result: result as QueryResult<Record<string, unknown>>,
@@ -116,18 +130,32 @@ class BridgeConnection implements DatabaseConnection {
     this.#runner = runner;
   }
 
-  async executeQuery<Row>(query: CompiledQuery, options?: SignalOptions): Promise<QueryResult<Row>> {
+  async executeQuery<Row>(
+    query: CompiledQuery,
+    options?: SignalOptions,
+  ): Promise<QueryResult<Row>> {
     return (await this.#runner.execute(query, options?.signal, this.#current)) as QueryResult<Row>;
   }
 
-  streamQuery<Row>(query: CompiledQuery, chunkSize: number, options?: SignalOptions): AsyncIterableIterator<QueryResult<Row>> {
-    const stream = this.#runner.stream(query, { chunkSize, signal: options?.signal }, this.#current);
+  streamQuery<Row>(
+    query: CompiledQuery,
+    chunkSize: number,
+    options?: SignalOptions,
+  ): AsyncIterableIterator<QueryResult<Row>> {
+    const stream = this.#runner.stream(
+      query,
+      { chunkSize, signal: options?.signal },
+      this.#current,
+    );
     return stream as AsyncIterableIterator<QueryResult<Row>>;
   }
 
   /** Inside an ambient transaction, Kysely's transaction is nested in it. */
   async begin(): Promise<void> {
-    this.#levels.push({ name: undefined, scope: await this.#runner.begin(this.#runner.ambientScope) });
+    this.#levels.push({
+      name: undefined,
+      scope: await this.#runner.begin(this.#runner.ambientScope),
+    });
   }
 
   async commit(): Promise<void> {
@@ -171,7 +199,11 @@ class BridgeConnection implements DatabaseConnection {
   }
 
   #missing(what: string): never {
-    throw new InfrastructureError({ code: 'failed-precondition', component: 'database', message: `there is no open ${what}` });
+    throw new InfrastructureError({
+      code: 'failed-precondition',
+      component: 'database',
+      message: `there is no open ${what}`,
+    });
   }
 }
 
@@ -184,12 +216,16 @@ class BridgeDriver implements KyselyDriver {
 
   async releaseConnection(): Promise<void> {}
 
-  async beginTransaction(connection: DatabaseConnection, settings: TransactionSettings): Promise<void> {
+  async beginTransaction(
+    connection: DatabaseConnection,
+    settings: TransactionSettings,
+  ): Promise<void> {
     if (settings.isolationLevel !== undefined || settings.accessMode !== undefined) {
       throw new InfrastructureError({
         code: 'unimplemented',
         component: 'database',
-        message: 'this database has one isolation level and one access mode: begin the transaction without either setting',
+        message:
+          'this database has one isolation level and one access mode: begin the transaction without either setting',
       });
     }
     await bridged(connection).begin();

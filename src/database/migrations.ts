@@ -55,10 +55,20 @@ export async function applyMigrations(
   { set = 'app' }: MigrateOptions,
 ): Promise<AppliedMigrations> {
   if (host.inTransaction) {
-    throw new InfrastructureError({ code: 'failed-precondition', ...origin, message: 'migrations run in transactions of their own: call migrate() outside of any' });
+    throw new InfrastructureError({
+      code: 'failed-precondition',
+      ...origin,
+      message: 'migrations run in transactions of their own: call migrate() outside of any',
+    });
   }
-  const duplicate = migrations.find(({ name }, index) => migrations.findIndex((other) => other.name === name) !== index);
-  if (duplicate) throw invalidArgument(origin, `two migrations are called "${duplicate.name}": give each its own name`);
+  const duplicate = migrations.find(
+    ({ name }, index) => migrations.findIndex((other) => other.name === name) !== index,
+  );
+  if (duplicate)
+    throw invalidArgument(
+      origin,
+      `two migrations are called "${duplicate.name}": give each its own name`,
+    );
   const applied: string[] = [];
   // The history is read anew in the transaction of each migration, which holds the write lock: another process may have
   // applied it a moment ago.
@@ -73,7 +83,10 @@ export async function applyMigrations(
     });
     if (isNew) applied.push(migration.name);
   }
-  if (migrations.length === 0) await host.transaction(async () => assertUnchanged(await readHistory(host, set), migrations, set));
+  if (migrations.length === 0)
+    await host.transaction(async () =>
+      assertUnchanged(await readHistory(host, set), migrations, set),
+    );
   return { applied };
 }
 
@@ -97,10 +110,15 @@ async function readHistory(host: MigrationHost, set: string): Promise<readonly H
     .execute();
 }
 
-function assertUnchanged(history: readonly HistoryRow[], migrations: readonly Migration[], set: string): void {
+function assertUnchanged(
+  history: readonly HistoryRow[],
+  migrations: readonly Migration[],
+  set: string,
+): void {
   for (const { position, name, checksum } of history) {
     const migration = migrations[position];
-    if (migration?.name === name && (checksum === null || checksum === checksumOf(migration))) continue;
+    if (migration?.name === name && (checksum === null || checksum === checksumOf(migration)))
+      continue;
     const found = migrations.findIndex((other) => other.name === name);
     // The database is ahead: another process of a newer version has migrated it, as in every rolling deploy.
     if (migration === undefined && found === -1) continue;
@@ -138,7 +156,11 @@ async function apply(host: MigrationHost, { name, up }: Migration): Promise<void
 
 async function record(
   host: MigrationHost,
-  { set, position, migration }: { readonly set: string; readonly position: number; readonly migration: Migration },
+  {
+    set,
+    position,
+    migration,
+  }: { readonly set: string; readonly position: number; readonly migration: Migration },
 ): Promise<void> {
   await host.query
     .$extendTables<HistorySchema>()
@@ -155,5 +177,7 @@ async function record(
 
 // Line endings differ between checkouts and mean nothing.
 function checksumOf({ up }: Migration): string | null {
-  return typeof up === 'string' ? createHash('sha256').update(up.replaceAll('\r\n', '\n').trim()).digest('hex') : null;
+  return typeof up === 'string'
+    ? createHash('sha256').update(up.replaceAll('\r\n', '\n').trim()).digest('hex')
+    : null;
 }

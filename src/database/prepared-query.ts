@@ -1,10 +1,13 @@
 import {
   type Compilable,
   type CompiledQuery,
+  DeleteQueryNode,
   DeleteResult,
   type Expression,
+  InsertQueryNode,
   InsertResult,
   type OperationNode,
+  UpdateQueryNode,
   UpdateResult,
   ValueNode,
 } from 'kysely';
@@ -26,7 +29,11 @@ export interface Parameter<Parameters extends object> {
 /** What a prepared query runs on. */
 export interface PreparedQueryRunner {
   execute(query: CompiledQuery, signal: AbortSignal | undefined): Promise<StatementResult>;
-  executeMany(query: CompiledQuery, parameterRows: readonly (readonly unknown[])[], signal: AbortSignal | undefined): Promise<bigint>;
+  executeMany(
+    query: CompiledQuery,
+    parameterRows: readonly (readonly unknown[])[],
+    signal: AbortSignal | undefined,
+  ): Promise<bigint>;
 }
 
 const origin = { component: 'database', operation: 'prepare' } as const;
@@ -64,7 +71,10 @@ export class PreparedQuery<Parameters extends object, Output> {
   readonly #query: CompiledQuery;
   readonly #toOutput: (result: StatementResult) => Output[];
 
-  constructor(runner: PreparedQueryRunner, build: (parameter: Parameter<Parameters>) => Compilable<Output>) {
+  constructor(
+    runner: PreparedQueryRunner,
+    build: (parameter: Parameter<Parameters>) => Compilable<Output>,
+  ) {
     this.#runner = runner;
     this.#query = build((name) => new SlotExpression(name)).compile();
     this.#toOutput = outputOf<Output>(this.#query);
@@ -81,23 +91,41 @@ export class PreparedQuery<Parameters extends object, Output> {
   }
 
   /** Runs it; gives the first row, or undefined. */
-  async executeTakeFirst(parameters: Parameters, { signal }: CallOptions = {}): Promise<Output | undefined> {
+  async executeTakeFirst(
+    parameters: Parameters,
+    { signal }: CallOptions = {},
+  ): Promise<Output | undefined> {
     return this.#toOutput(await this.#runner.execute(this.#bind(parameters), signal))[0];
   }
 
   /** Runs it; gives the first row. Throws `not-found` when there is none. */
-  async executeTakeFirstOrThrow(parameters: Parameters, options: CallOptions = {}): Promise<Output> {
+  async executeTakeFirstOrThrow(
+    parameters: Parameters,
+    options: CallOptions = {},
+  ): Promise<Output> {
     const first = await this.executeTakeFirst(parameters, options);
     if (first !== undefined) return first;
-    throw new InfrastructureError({ code: 'not-found', ...origin, operation: 'query', message: 'the query gave no row' });
+    throw new InfrastructureError({
+      code: 'not-found',
+      ...origin,
+      operation: 'query',
+      message: 'the query gave no row',
+    });
   }
 
   /**
    * Runs it once for each element, in order and in one transaction: all of them take effect, or none. Gives the number of
    * rows affected. The fastest way to write many rows.
    */
-  async executeMany(parameterSets: readonly Parameters[], { signal }: CallOptions = {}): Promise<bigint> {
-    return await this.#runner.executeMany(this.#query, parameterSets.map((parameters) => this.#values(parameters)), signal);
+  async executeMany(
+    parameterSets: readonly Parameters[],
+    { signal }: CallOptions = {},
+  ): Promise<bigint> {
+    return await this.#runner.executeMany(
+      this.#query,
+      parameterSets.map((parameters) => this.#values(parameters)),
+      signal,
+    );
   }
 
   #bind(parameters: Parameters): CompiledQuery {
@@ -118,7 +146,11 @@ export class PreparedQuery<Parameters extends object, Output> {
 
 function valueOf(parameters: object, name: string): unknown {
   const value: unknown = (parameters as Record<string, unknown>)[name];
-  if (value === undefined) throw invalidArgument(origin, `parameter "${name}" of the prepared query is missing: give it a value, or null`);
+  if (value === undefined)
+    throw invalidArgument(
+      origin,
+      `parameter "${name}" of the prepared query is missing: give it a value, or null`,
+    );
   return value;
 }
 
@@ -127,14 +159,13 @@ function outputOf<Output>({ query }: CompiledQuery): (result: StatementResult) =
   const rows = (result: StatementResult): Output[] => result.rows as Output[];
   if ('returning' in query && query.returning !== undefined) return rows;
   // The casts restore what the builder's type says of its result.
-  switch (query.kind) {
-    case 'InsertQueryNode':
-      return (result) => [new InsertResult(result.insertId, result.numAffectedRows ?? 0n) as Output];
-    case 'UpdateQueryNode':
-      return (result) => [new UpdateResult(result.numAffectedRows ?? 0n, result.numChangedRows) as Output];
-    case 'DeleteQueryNode':
-      return (result) => [new DeleteResult(result.numAffectedRows ?? 0n) as Output];
-    default:
-      return rows;
-  }
+  if (InsertQueryNode.is(query))
+    return (result) => [new InsertResult(result.insertId, result.numAffectedRows ?? 0n) as Output];
+  if (UpdateQueryNode.is(query))
+    return (result) => [
+      new UpdateResult(result.numAffectedRows ?? 0n, result.numChangedRows) as Output,
+    ];
+  if (DeleteQueryNode.is(query))
+    return (result) => [new DeleteResult(result.numAffectedRows ?? 0n) as Output];
+  return rows;
 }

@@ -82,7 +82,8 @@ export class Semaphore {
   async untilIdle(signal?: AbortSignal): Promise<void> {
     let taken = 0;
     try {
-      for (; taken < this.#places; taken += 1) await this.acquire({ timeout: longestTimeout, signal });
+      for (; taken < this.#places; taken += 1)
+        await this.acquire({ timeout: longestTimeout, signal });
     } finally {
       for (; taken > 0; taken -= 1) this.release();
     }

@@ -31,7 +31,11 @@ export class TransactionScope {
   readonly #callbacks: RegisteredCallback[];
   #state: 'active' | 'committed' | 'rolled back' = 'active';
 
-  private constructor(transaction: DriverTransaction, parent?: TransactionScope, savepoint?: string) {
+  private constructor(
+    transaction: DriverTransaction,
+    parent?: TransactionScope,
+    savepoint?: string,
+  ) {
     this.#transaction = transaction;
     this.#parent = parent;
     this.#savepoint = savepoint;
@@ -60,7 +64,10 @@ export class TransactionScope {
   }
 
   /** Gives the connection to `fn`, for one call. Throws `failed-precondition` when this level, or one around it, has settled. */
-  use<Result>(fn: (transaction: DriverTransaction) => Result, signal?: AbortSignal): Result | Promise<Awaited<Result>> {
+  use<Result>(
+    fn: (transaction: DriverTransaction) => Result | Promise<Result>,
+    signal?: AbortSignal,
+  ): Result | Promise<Result> {
     this.#assertActive();
     return this.#turn.isIdle ? fn(this.#transaction) : this.#useInTurn(fn, signal);
   }
@@ -83,7 +90,8 @@ export class TransactionScope {
       throw new InfrastructureError({
         code: 'failed-precondition',
         component: 'database',
-        message: 'the transaction was rolled back, since a transaction nested in it was still open when it ended: await every transaction that you start',
+        message:
+          'the transaction was rolled back, since a transaction nested in it was still open when it ended: await every transaction that you start',
       });
     }
     this.#state = 'committed';
@@ -127,11 +135,15 @@ export class TransactionScope {
    * callbacks of those that did not, in the order in which they were registered.
    */
   dueCallbacks(): readonly TransactionCallback[] {
-    return this.#callbacks.filter(({ on, scope }) => (on === 'commit') === scope.#tookEffect()).map(({ callback }) => callback);
+    return this.#callbacks
+      .filter(({ on, scope }) => (on === 'commit') === scope.#tookEffect())
+      .map(({ callback }) => callback);
   }
 
   #tookEffect(): boolean {
-    return this.#state === 'committed' && (this.#parent === undefined || this.#parent.#tookEffect());
+    return (
+      this.#state === 'committed' && (this.#parent === undefined || this.#parent.#tookEffect())
+    );
   }
 
   async #undo(): Promise<void> {
@@ -142,9 +154,9 @@ export class TransactionScope {
   }
 
   async #useInTurn<Result>(
-    fn: (transaction: DriverTransaction) => Result,
+    fn: (transaction: DriverTransaction) => Result | Promise<Result>,
     signal: AbortSignal | undefined,
-  ): Promise<Awaited<Result>> {
+  ): Promise<Result> {
     await this.#turn.acquire({ timeout: turnTimeout, signal });
     try {
       this.#assertActive();

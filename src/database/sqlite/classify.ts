@@ -26,7 +26,8 @@ const codes = {
 
 /** SQLite's extended result code of an error of `node:sqlite`, or undefined. */
 export function sqliteErrorCode(error: unknown): number | undefined {
-  if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number') return undefined;
+  if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number')
+    return undefined;
   return error.errcode;
 }
 
@@ -70,7 +71,10 @@ function classifyCode(code: number, message: string, file: string): Classificati
       return fullDisk(file, message);
     case codes.ioError:
       if (code === codes.ioErrorSharedMemorySize) return fullDisk(file, message);
-      return { code: 'data-loss', message: `the disk failed under "${file}": check it, and its free space (${message})` };
+      return {
+        code: 'data-loss',
+        message: `the disk failed under "${file}": check it, and its free space (${message})`,
+      };
     case codes.corrupt:
       return {
         code: 'data-loss',
@@ -91,11 +95,20 @@ function classifyCode(code: number, message: string, file: string): Classificati
     case codes.authorization:
       return { code: 'permission-denied' };
     case codes.tooBig:
-      return { code: 'invalid-argument', message: `a value or the statement is longer than SQLite takes (${message})` };
+      return {
+        code: 'invalid-argument',
+        message: `a value or the statement is longer than SQLite takes (${message})`,
+      };
     case codes.mismatch:
-      return { code: 'invalid-argument', message: `a value has the wrong type for its column (${message})` };
+      return {
+        code: 'invalid-argument',
+        message: `a value has the wrong type for its column (${message})`,
+      };
     case codes.range:
-      return { code: 'invalid-argument', message: 'there are more parameters than placeholders in the statement' };
+      return {
+        code: 'invalid-argument',
+        message: 'there are more parameters than placeholders in the statement',
+      };
     case 1:
       // Wrong SQL: a syntax error, or a name that is not there.
       return { code: 'invalid-argument', message };
@@ -120,16 +133,28 @@ function classifyConstraint(code: number, message: string): Classification {
     case codes.constraintPrimaryKey:
     case codes.constraintRowId: {
       const index = /^index '(.*)'$/.exec(subject)?.[1];
-      return { code: 'already-exists', message, details: index === undefined ? { constraint: 'unique', ...columnsOf(subject) } : { constraint: 'unique', name: index } };
+      return {
+        code: 'already-exists',
+        message,
+        details:
+          index === undefined
+            ? { constraint: 'unique', ...columnsOf(subject) }
+            : { constraint: 'unique', name: index },
+      };
     }
     case codes.constraintForeignKey:
       return {
         code: 'failed-precondition',
-        message: 'a foreign key refers to a row that is not there, or rows still refer to the one that would go',
+        message:
+          'a foreign key refers to a row that is not there, or rows still refer to the one that would go',
         details: { constraint: 'foreign-key' },
       };
     case codes.constraintNotNull:
-      return { code: 'invalid-argument', message, details: { constraint: 'not-null', ...columnsOf(subject) } };
+      return {
+        code: 'invalid-argument',
+        message,
+        details: { constraint: 'not-null', ...columnsOf(subject) },
+      };
     case codes.constraintCheck:
       return { code: 'invalid-argument', message, details: { constraint: 'check', name: subject } };
     default:
@@ -154,7 +179,7 @@ function classifyNode(error: Error & { code?: unknown }, file: string): Classifi
     case 'EEXIST':
       return {
         code: 'permission-denied',
-        message: `the folder of "${file}" cannot be made: make the one above it writable for this user, or name another file (${String(error.code)})`,
+        message: `the folder of "${file}" cannot be made: make the one above it writable for this user, or name another file (${error.code})`,
       };
     case 'ERR_INVALID_STATE':
       return { code: 'failed-precondition', message: `the database "${file}" is closed` };

@@ -1,4 +1,4 @@
-import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from 'node:sqlite';
+import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite';
 
 import { invalidArgument } from '../../core/index.ts';
 import { toSqliteValues } from './parameters.ts';
@@ -60,7 +60,9 @@ export class SqliteConnection {
       rows: [],
       changes: {
         changes: Number(changes),
-        lastInsertRowid: Number.isSafeInteger(lastInsertRowid) ? lastInsertRowid : this.#exactLastInsertRowid(),
+        lastInsertRowid: Number.isSafeInteger(lastInsertRowid)
+          ? lastInsertRowid
+          : this.#exactLastInsertRowid(),
       },
     };
   }
@@ -71,13 +73,20 @@ export class SqliteConnection {
     let affected = 0;
     for (const parameters of parameterRows) {
       const values = toSqliteValues(parameters);
-      affected += statement.columns.length > 0 ? all(statement, values).length : Number(statement.prepared.run(...values).changes);
+      affected +=
+        statement.columns.length > 0
+          ? all(statement, values).length
+          : Number(statement.prepared.run(...values).changes);
     }
     return affected;
   }
 
   /** Iterates over the rows of a statement of its own, since a cached one could be run again meanwhile. */
-  *iterate(sql: string, values: readonly SQLInputValue[], chunkSize: number): Generator<Row[], undefined> {
+  *iterate(
+    sql: string,
+    values: readonly SQLInputValue[],
+    chunkSize: number,
+  ): Generator<Row[], undefined> {
     const statement = prepare(this.native, sql);
     let tuples: SQLOutputValue[][] = [];
     for (const tuple of statement.prepared.iterate(...values)) {
@@ -101,7 +110,9 @@ export class SqliteConnection {
   }
 
   #exactLastInsertRowid(): bigint {
-    return BigInt(this.execute('select last_insert_rowid() as id', []).rows[0]?.['id'] as number | bigint);
+    return BigInt(
+      this.execute('select last_insert_rowid() as id', []).rows[0]?.['id'] as number | bigint,
+    );
   }
 
   #statement(sql: string): Statement {
@@ -150,7 +161,10 @@ function all(statement: Statement, values: readonly SQLInputValue[]): Row[] {
 function assertNothingFollows(sql: string, compiled: string): void {
   const rest = sql.slice(compiled.length).replaceAll(/--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)/g, '');
   if (/^[\s;]*$/.test(rest)) return;
-  throw invalidArgument({ component: 'database', adapter: 'sqlite' }, 'the text holds more than one statement: execute them one by one');
+  throw invalidArgument(
+    { component: 'database', adapter: 'sqlite' },
+    'the text holds more than one statement: execute them one by one',
+  );
 }
 
 function columnNames(prepared: StatementSync): string[] {
@@ -162,7 +176,8 @@ function toRows(statement: Statement, tuples: readonly (readonly SQLOutputValue[
   if (first === undefined) return [];
   // Another process may have changed the schema, upon which SQLite compiles the statement anew. Only a star gives other
   // columns then; asking for their names costs half a point select.
-  if (statement.isOpenEnded || first.length !== statement.columns.length) statement.columns = columnNames(statement.prepared);
+  if (statement.isOpenEnded || first.length !== statement.columns.length)
+    statement.columns = columnNames(statement.prepared);
   const { columns } = statement;
   const rows: Row[] = [];
   for (const tuple of tuples) rows.push(toRow(columns, tuple));
@@ -175,9 +190,16 @@ function toRow(columns: readonly string[], tuple: readonly SQLOutputValue[]): Ro
     // Both arrays have the same length.
     const name = columns[index] as string;
     let value = tuple[index] as SQLOutputValue;
-    if (typeof value === 'bigint' && value >= smallestSafe && value <= largestSafe) value = Number(value);
+    if (typeof value === 'bigint' && value >= smallestSafe && value <= largestSafe)
+      value = Number(value);
     // Assigning to this name would set the prototype.
-    if (name === '__proto__') Object.defineProperty(row, name, { value, configurable: true, enumerable: true, writable: true });
+    if (name === '__proto__')
+      Object.defineProperty(row, name, {
+        value,
+        configurable: true,
+        enumerable: true,
+        writable: true,
+      });
     else row[name] = value;
   }
   return row;

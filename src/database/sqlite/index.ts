@@ -27,11 +27,15 @@ export type SqliteDatabase<Schema = unknown> = Database<Schema, SqliteDriver>;
  * @example
  * const database = sqliteDatabase<Schema>({ file: 'data/app.db' });
  */
-export function sqliteDatabase<Schema = unknown>(options: SqliteDatabaseOptions): SqliteDatabase<Schema> {
+export function sqliteDatabase<Schema = unknown>(
+  options: SqliteDatabaseOptions,
+): SqliteDatabase<Schema> {
   const { file, synchronous = 'normal', waitTimeout = '10s', clock = systemClock } = options;
   const origin = { component: 'database', adapter: 'sqlite' } as const;
-  if (file === '' || file.includes('\0')) throw invalidArgument(origin, 'file is not a path: name a file, or ":memory:"');
-  if (file.startsWith('file:')) throw invalidArgument(origin, `"${file}" is a URI: give the path of the file itself`);
+  if (file === '' || file.includes('\0'))
+    throw invalidArgument(origin, 'file is not a path: name a file, or ":memory:"');
+  if (file.startsWith('file:'))
+    throw invalidArgument(origin, `"${file}" is a URI: give the path of the file itself`);
   // The value goes into a statement, and types hold nobody who reads it from the environment.
   if (!(['normal', 'full'] as readonly string[]).includes(synchronous)) {
     throw invalidArgument(origin, 'synchronous is neither "normal" nor "full"');

@@ -13,7 +13,8 @@ import { invalidArgument } from '../../core/index.ts';
  */
 export function toSqliteValues(parameters: readonly unknown[]): SQLInputValue[] {
   const values: SQLInputValue[] = [];
-  for (let index = 0; index < parameters.length; index += 1) values.push(toSqliteValue(parameters[index], index));
+  for (let index = 0; index < parameters.length; index += 1)
+    values.push(toSqliteValue(parameters[index], index));
   return values;
 }
 
@@ -23,14 +24,20 @@ const largest = 2n ** 63n - 1n;
 function toSqliteValue(value: unknown, index: number): SQLInputValue {
   switch (typeof value) {
     case 'string':
-      if (!value.isWellFormed()) throw refused(index, 'text with a lone surrogate, which has no UTF-8: call toWellFormed() or store the bytes');
+      if (!value.isWellFormed())
+        throw refused(
+          index,
+          'text with a lone surrogate, which has no UTF-8: call toWellFormed() or store the bytes',
+        );
       return value;
     case 'number':
       if (Number.isSafeInteger(value)) return BigInt(value);
-      if (Number.isNaN(value)) throw refused(index, 'NaN, which SQLite would store as null: pass null if that is meant');
+      if (Number.isNaN(value))
+        throw refused(index, 'NaN, which SQLite would store as null: pass null if that is meant');
       return value;
     case 'bigint':
-      if (value < smallest || value > largest) throw refused(index, 'an integer of more than 64 bits: store it as text');
+      if (value < smallest || value > largest)
+        throw refused(index, 'an integer of more than 64 bits: store it as text');
       return value;
     case 'boolean':
       return value ? 1n : 0n;
@@ -39,10 +46,17 @@ function toSqliteValue(value: unknown, index: number): SQLInputValue {
     case 'object':
       if (value === null) return null;
       if (value instanceof Uint8Array) return value;
-      if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+      if (ArrayBuffer.isView(value))
+        return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
       if (value instanceof ArrayBuffer) return new Uint8Array(value);
-      if (value instanceof Date) throw refused(index, 'a Date: pass toISOString() for text that sorts by time, or getTime() for milliseconds');
+      if (value instanceof Date)
+        throw refused(
+          index,
+          'a Date: pass toISOString() for text that sorts by time, or getTime() for milliseconds',
+        );
       throw refused(index, 'an object: pass JSON.stringify() of it');
+    case 'function':
+    case 'symbol':
     default:
       throw refused(index, `a ${typeof value}`);
   }
@@ -50,5 +64,9 @@ function toSqliteValue(value: unknown, index: number): SQLInputValue {
 
 // The value itself stays out of the message.
 function refused(index: number, what: string): Error {
-  return invalidArgument({ component: 'database', adapter: 'sqlite' }, `parameter ${index + 1} is ${what}`, { parameter: index + 1 });
+  return invalidArgument(
+    { component: 'database', adapter: 'sqlite' },
+    `parameter ${index + 1} is ${what}`,
+    { parameter: index + 1 },
+  );
 }

@@ -3,7 +3,13 @@ import { dirname, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
-import { type CompiledQuery, type IdentifierNode, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely';
+import {
+  type CompiledQuery,
+  type IdentifierNode,
+  SqliteAdapter,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+} from 'kysely';
 
 import { type Classify, type Clock, InfrastructureError } from '../../core/index.ts';
 import type {
@@ -19,7 +25,7 @@ import { Semaphore } from '../semaphore.ts';
 import { classifySqlite, isBusy, isRefusedWrite } from './classify.ts';
 import { SqliteConnection } from './connection.ts';
 import { toSqliteValues } from './parameters.ts';
-import { kindOf, type StatementKind } from './routing.ts';
+import { kindOf, kindOfText, type StatementKind } from './routing.ts';
 
 /** A {@link SqliteDriver}'s options, with every default filled in. */
 export interface SqliteDriverOptions {
@@ -92,9 +98,12 @@ export class SqliteDriver implements DatabaseDriver {
     const { file, synchronous, waitTimeout } = this.#options;
     if (!this.#isMemory) await mkdir(dirname(resolve(file)), { recursive: true });
     // Several processes may open a new file at the same moment; switching it to WAL needs it alone for an instant.
-    const writer = new SqliteConnection(new DatabaseSync(file, { timeout: waitTimeout, enableForeignKeyConstraints: true }));
+    const writer = new SqliteConnection(
+      new DatabaseSync(file, { timeout: waitTimeout, enableForeignKeyConstraints: true }),
+    );
     try {
-      if (!this.#isMemory) writer.native.exec(`pragma journal_mode = wal; pragma synchronous = ${synchronous}`);
+      if (!this.#isMemory)
+        writer.native.exec(`pragma journal_mode = wal; pragma synchronous = ${synchronous}`);
       // Reads the schema, so that a damaged file shows now.
       writer.native.exec('select count(*) from sqlite_schema; pragma busy_timeout = 0');
       if (!this.#isMemory) this.#reader = this.#connectReader();
@@ -116,11 +125,22 @@ export class SqliteDriver implements DatabaseDriver {
   }
 
   async close(): Promise<void> {
-    const closed = new InfrastructureError({ code: 'failed-precondition', component: 'database', adapter: this.adapter, message: `the database "${this.#options.file}" is closed` });
+    const closed = new InfrastructureError({
+      code: 'failed-precondition',
+      component: 'database',
+      adapter: this.adapter,
+      message: `the database "${this.#options.file}" is closed`,
+    });
     this.#writing.refuseAll(closed);
     this.#streaming.refuseAll(closed);
     // The writer is last: the last connection to go folds the write-ahead log into the file, which a reader cannot.
-    for (const connection of [...this.#openStreams, ...this.#idleStreams, this.#reader, this.#writer]) connection?.close();
+    for (const connection of [
+      ...this.#openStreams,
+      ...this.#idleStreams,
+      this.#reader,
+      this.#writer,
+    ])
+      connection?.close();
     this.#openStreams.clear();
     this.#idleStreams.length = 0;
   }
@@ -133,7 +153,8 @@ export class SqliteDriver implements DatabaseDriver {
         return executeOn(reader, query, kind);
       } catch (error) {
         if (!isRefusedWrite(error)) {
-          if (isBusy(error)) return this.#untilNotBusy(() => executeOn(reader, query, kind), signal);
+          if (isBusy(error))
+            return this.#untilNotBusy(() => executeOn(reader, query, kind), signal);
           throw error;
         }
         this.#rememberHiddenWrite(query.sql);
@@ -163,7 +184,10 @@ export class SqliteDriver implements DatabaseDriver {
     try {
       connection = this.#idleStreams.pop() ?? this.#connectReader();
       this.#openStreams.add(connection);
-      yield* paced(connection.iterate(query.sql, toSqliteValues(query.parameters), chunkSize), signal);
+      yield* paced(
+        connection.iterate(query.sql, toSqliteValues(query.parameters), chunkSize),
+        signal,
+      );
     } catch (error) {
       if (!isRefusedWrite(error)) throw error;
       isWrite = true;
@@ -202,7 +226,11 @@ export class SqliteDriver implements DatabaseDriver {
     });
   }
 
-  async #executeInTurn(query: CompiledQuery, kind: StatementKind, signal: AbortSignal | undefined): Promise<StatementResult> {
+  async #executeInTurn(
+    query: CompiledQuery,
+    kind: StatementKind,
+    signal: AbortSignal | undefined,
+  ): Promise<StatementResult> {
     await this.#writing.acquire({ timeout: this.#options.waitTimeout, signal });
     try {
       return await this.#untilNotBusy(() => this.#executeAlone(query, kind), signal);
@@ -235,7 +263,9 @@ export class SqliteDriver implements DatabaseDriver {
   }
 
   #connectReader(): SqliteConnection {
-    return new SqliteConnection(new DatabaseSync(this.#options.file, { readOnly: true, timeout: 0 }));
+    return new SqliteConnection(
+      new DatabaseSync(this.#options.file, { readOnly: true, timeout: 0 }),
+    );
   }
 
   #retire(connection: SqliteConnection): void {
@@ -264,7 +294,7 @@ class SqliteTransaction implements DriverTransaction {
   readonly #release: () => void;
   readonly #streams = new Set<Iterator<unknown>>();
   #isOver = false;
-  #broken: unknown;
+  #broken: Error | undefined;
 
   constructor(connection: SqliteConnection, release: () => void) {
     this.#connection = connection;
@@ -276,8 +306,13 @@ class SqliteTransaction implements DriverTransaction {
     return this.#guard(kind, (connection) => executeOn(connection, query, kind));
   }
 
-  executeMany({ sql }: CompiledQuery, parameterRows: readonly (readonly unknown[])[]): StatementResult {
-    const affected = this.#guard(undefined, (connection) => connection.executeMany(sql, parameterRows));
+  executeMany(
+    { sql }: CompiledQuery,
+    parameterRows: readonly (readonly unknown[])[],
+  ): StatementResult {
+    const affected = this.#guard(undefined, (connection) =>
+      connection.executeMany(sql, parameterRows),
+    );
     return { rows: [], numAffectedRows: BigInt(affected) };
   }
 
@@ -287,7 +322,9 @@ class SqliteTransaction implements DriverTransaction {
       yield* inChunks(this.execute(query), chunkSize);
       return;
     }
-    const chunks = this.#guard(kind, (connection) => connection.iterate(query.sql, toSqliteValues(query.parameters), chunkSize));
+    const chunks = this.#guard(kind, (connection) =>
+      connection.iterate(query.sql, toSqliteValues(query.parameters), chunkSize),
+    );
     this.#streams.add(chunks);
     try {
       yield* paced(chunks, signal);
@@ -298,7 +335,7 @@ class SqliteTransaction implements DriverTransaction {
   }
 
   script(text: string): void {
-    this.#guard(kindOf({ sql: text, query: { kind: 'RawNode' } } as unknown as CompiledQuery), (connection) => {
+    this.#guard(kindOfText(text), (connection) => {
       connection.script(text);
     });
   }
@@ -345,40 +382,66 @@ class SqliteTransaction implements DriverTransaction {
   }
 
   /** Nothing may reach the connection once SQLite, or a raw statement, has ended the transaction: it would take effect by itself. */
-  #guard<Result>(kind: StatementKind | undefined, fn: (connection: SqliteConnection) => Result): Result {
+  #guard<Result>(
+    kind: StatementKind | undefined,
+    fn: (connection: SqliteConnection) => Result,
+  ): Result {
     if (this.#isOver) throw this.#overError();
     if (this.#broken !== undefined) throw this.#broken;
     try {
       const result = fn(this.#connection);
-      if (kind?.isRaw && !this.#connection.inTransaction) this.#broken = transactionStatementRefused();
+      if (kind?.isRaw && !this.#connection.inTransaction)
+        this.#broken = transactionStatementRefused();
       else return result;
     } catch (error) {
-      if (this.#connection.native.isOpen && !this.#connection.inTransaction) this.#broken = error;
+      if (
+        error instanceof Error &&
+        this.#connection.native.isOpen &&
+        !this.#connection.inTransaction
+      )
+        this.#broken = error;
       throw error;
     }
     throw this.#broken;
   }
 
   #overError(): InfrastructureError {
-    return new InfrastructureError({ code: 'failed-precondition', component: 'database', adapter: 'sqlite', message: 'this transaction has ended' });
+    return new InfrastructureError({
+      code: 'failed-precondition',
+      component: 'database',
+      adapter: 'sqlite',
+      message: 'this transaction has ended',
+    });
   }
 }
 
-function executeOn(connection: SqliteConnection, query: CompiledQuery, kind: StatementKind): StatementResult {
+function executeOn(
+  connection: SqliteConnection,
+  query: CompiledQuery,
+  kind: StatementKind,
+): StatementResult {
   const { rows, changes } = connection.execute(query.sql, toSqliteValues(query.parameters));
   if (!kind.changesRows) return { rows };
-  if (changes === undefined) return kind.isRead ? { rows } : { rows, numAffectedRows: BigInt(rows.length) };
+  if (changes === undefined)
+    return kind.isRead ? { rows } : { rows, numAffectedRows: BigInt(rows.length) };
   const numAffectedRows = BigInt(changes.changes);
   if (!kind.insertsRows || changes.changes === 0) return { rows, numAffectedRows };
   return { rows, numAffectedRows, insertId: BigInt(changes.lastInsertRowid) };
 }
 
-function* inChunks({ rows, ...rest }: StatementResult, chunkSize: number): Generator<StatementResult, void> {
-  for (let start = 0; start < rows.length; start += chunkSize) yield { ...rest, rows: rows.slice(start, start + chunkSize) };
+function* inChunks(
+  { rows, ...rest }: StatementResult,
+  chunkSize: number,
+): Generator<StatementResult, void> {
+  for (let start = 0; start < rows.length; start += chunkSize)
+    yield { ...rest, rows: rows.slice(start, start + chunkSize) };
 }
 
 /** Lets other work have its turn between chunks: reading one blocks. */
-async function* paced(chunks: Iterable<StatementResult['rows']>, signal: AbortSignal | undefined): StatementStream {
+async function* paced(
+  chunks: Iterable<StatementResult['rows']>,
+  signal: AbortSignal | undefined,
+): StatementStream {
   for (const rows of chunks) {
     signal?.throwIfAborted();
     yield { rows };
@@ -395,6 +458,7 @@ function transactionStatementRefused(): InfrastructureError {
     code: 'failed-precondition',
     component: 'database',
     adapter: 'sqlite',
-    message: 'raw SQL must not begin or end a transaction, and what it was part of was rolled back: use database.transaction()',
+    message:
+      'raw SQL must not begin or end a transaction, and what it was part of was rolled back: use database.transaction()',
   });
 }
