@@ -8,10 +8,7 @@ import type { DatabaseCapabilities } from './driver.ts';
 export type { ConformanceSchema, DatabaseSubject } from './conformance/subject.ts';
 
 /** The rules that every Database keeps. */
-export const databaseConformance: ConformanceSuite<
-  DatabaseSubject,
-  keyof DatabaseCapabilities & string
-> = {
+export const databaseConformance: ConformanceSuite<DatabaseSubject, keyof DatabaseCapabilities> = {
   port: 'database',
   cases: [...statementCases, ...transactionCases, ...lifecycleCases],
 };

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 
 import type { Migration } from '../migrations.ts';
 import {
+  background,
   type DatabaseCase,
   type DatabaseSubject,
   insertNote,
@@ -152,15 +153,17 @@ const lifecycle: readonly DatabaseCase[] = [
     async (database) => {
       const { promise: closed, resolve: close } = Promise.withResolvers<void>();
       const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
-      const open = database.transaction(async () => {
-        await insertNote(database, 1);
-        begin();
-        await closed;
-        await insertNote(database, 2);
-      });
+      const open = background(
+        database.transaction(async () => {
+          await insertNote(database, 1);
+          begin();
+          await closed;
+          await insertNote(database, 2);
+        }),
+      );
       await begun;
-      const waiting = database.transaction(async () => await insertNote(database, 3));
-      const refused = rejectsWith(waiting, 'failed-precondition');
+      const waiting = background(database.transaction(async () => await insertNote(database, 3)));
+      const refused = background(rejectsWith(waiting, 'failed-precondition'));
       await database.close();
       close();
       await rejectsWith(open, 'failed-precondition');
@@ -171,14 +174,16 @@ const lifecycle: readonly DatabaseCase[] = [
     const { promise: released, resolve: release } = Promise.withResolvers<void>();
     const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
     const order: string[] = [];
-    const open = database.transaction(async () => {
-      begin();
-      await released;
-      await insertNote(database, 1);
-      order.push('transaction');
-    });
+    const open = background(
+      database.transaction(async () => {
+        begin();
+        await released;
+        await insertNote(database, 1);
+        order.push('transaction');
+      }),
+    );
     await begun;
-    const drained = database.drain().then(() => order.push('drained'));
+    const drained = background(database.drain().then(() => order.push('drained')));
     release();
     await Promise.all([open, drained]);
     assert.deepEqual(order, ['transaction', 'drained']);
@@ -189,10 +194,12 @@ const lifecycle: readonly DatabaseCase[] = [
     async (database) => {
       const { promise: released, resolve: release } = Promise.withResolvers<void>();
       const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
-      const open = database.transaction(async () => {
-        begin();
-        await released;
-      });
+      const open = background(
+        database.transaction(async () => {
+          begin();
+          await released;
+        }),
+      );
       await begun;
       await assert.rejects(database.drain({ signal: AbortSignal.abort() }));
       release();

@@ -8,6 +8,7 @@ import type { Parameter } from '../prepared-query.ts';
 import {
   collect,
   type DatabaseCase,
+  type DatabaseSubject,
   insertNote,
   noteIds,
   rejectsWith,
@@ -154,7 +155,7 @@ const queries: readonly DatabaseCase[] = [
       .with('counted', (expression) =>
         expression
           .selectFrom('note')
-          .select(['author_id', (count) => count.fn.countAll<number>().as('notes')])
+          .select(['author_id', (count) => count.fn.countAll().as('notes')])
           .groupBy('author_id'),
       )
       .selectFrom('author')
@@ -386,6 +387,19 @@ const streams: readonly DatabaseCase[] = [
     await rejectsWith(reading, 'cancelled');
     assert.equal(seen, 3);
   }),
+  {
+    id: 'stream › is read as it is consumed',
+    requires: ['boundedStreams'],
+    run: async ({ query }) => {
+      const before = process.memoryUsage().heapUsed;
+      for await (const { n } of countTo(2_000_000, query)) if (n === 10) break;
+      // All of them at once take more than twice this.
+      assert.ok(process.memoryUsage().heapUsed - before < 64 * 1024 * 1024);
+    },
+    unsupported: async ({ query }) => {
+      assert.equal((await collect(countTo(1000, query))).length, 1000);
+    },
+  },
   withTables(
     'stream › inside a transaction it sees what the transaction wrote',
     async (database) => {
@@ -526,7 +540,22 @@ export const statementCases: readonly DatabaseCase[] = [
   ...events,
 ];
 
-async function fill(database: Parameters<typeof insertNote>[0], count: number): Promise<void> {
+function countTo(last: number, query: DatabaseSubject['query']): AsyncIterable<{ n: number }> {
+  return query
+    .withRecursive('counted(n)', (expression) =>
+      expression.selectNoFrom(sql<number>`1`.as('n')).unionAll(
+        expression
+          .selectFrom('counted')
+          .select(sql<number>`n + 1`.as('n'))
+          .where('n', '<', last),
+      ),
+    )
+    .selectFrom('counted')
+    .select('n')
+    .stream(100);
+}
+
+async function fill(database: DatabaseSubject, count: number): Promise<void> {
   const insert = database.prepare((query, parameter: Parameter<{ id: number; title: string }>) =>
     query.insertInto('note').values({ ...empty, id: parameter('id'), title: parameter('title') }),
   );

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import {
+  background,
   type DatabaseCase,
   createTables,
   type DatabaseSubject,
@@ -15,10 +16,12 @@ class Undo extends Error {}
 
 /** Runs it in a transaction that is undone, and swallows the error that undoes it. */
 async function undone(database: DatabaseSubject, fn: () => Promise<void>): Promise<void> {
-  const transaction = database.transaction(async () => {
-    await fn();
-    throw new Undo();
-  });
+  const transaction = background(
+    database.transaction(async () => {
+      await fn();
+      throw new Undo();
+    }),
+  );
   await assert.rejects(transaction, Undo);
 }
 
@@ -36,11 +39,13 @@ const basics: readonly DatabaseCase[] = [
     'transaction › an error undoes all of it, and is thrown unchanged',
     async (database) => {
       const error = new TypeError('mine');
-      const transaction = database.transaction(async () => {
-        await insertNote(database, 1);
-        await insertNote(database, 2);
-        throw error;
-      });
+      const transaction = background(
+        database.transaction(async () => {
+          await insertNote(database, 1);
+          await insertNote(database, 2);
+          throw error;
+        }),
+      );
       await assert.rejects(transaction, (thrown) => thrown === error);
       assert.deepEqual(await noteIds(database), []);
     },
@@ -75,11 +80,13 @@ const basics: readonly DatabaseCase[] = [
       await createTables(database);
       const { promise: looked, resolve: look } = Promise.withResolvers<void>();
       const { promise: written, resolve: wrote } = Promise.withResolvers<void>();
-      const transaction = database.transaction(async () => {
-        await insertNote(database, 1);
-        wrote();
-        await looked;
-      });
+      const transaction = background(
+        database.transaction(async () => {
+          await insertNote(database, 1);
+          wrote();
+          await looked;
+        }),
+      );
       await written;
       assert.deepEqual(await noteIds(database), []);
       look();
@@ -89,12 +96,14 @@ const basics: readonly DatabaseCase[] = [
     unsupported: async (database) => {
       await createTables(database);
       const { promise: written, resolve: wrote } = Promise.withResolvers<void>();
-      const transaction = database.transaction(async () => {
-        await insertNote(database, 1);
-        wrote();
-        await nextTurn();
-        await insertNote(database, 2);
-      });
+      const transaction = background(
+        database.transaction(async () => {
+          await insertNote(database, 1);
+          wrote();
+          await nextTurn();
+          await insertNote(database, 2);
+        }),
+      );
       await written;
       // It waits for the end, and never sees the half.
       assert.deepEqual(await noteIds(database), [1, 2]);
@@ -133,11 +142,13 @@ const basics: readonly DatabaseCase[] = [
     'transaction › a write outside waits for its end and is not part of it',
     async (database) => {
       const { promise: written, resolve: wrote } = Promise.withResolvers<void>();
-      const transaction = undone(database, async () => {
-        await insertNote(database, 1);
-        wrote();
-        await nextTurn();
-      });
+      const transaction = background(
+        undone(database, async () => {
+          await insertNote(database, 1);
+          wrote();
+          await nextTurn();
+        }),
+      );
       await written;
       await insertNote(database, 2);
       await transaction;
@@ -213,10 +224,12 @@ const nested: readonly DatabaseCase[] = [
     'nested › a statement of the outer one beside it is not undone with it',
     async (database) => {
       await database.transaction(async () => {
-        const inner = undone(database, async () => {
-          await insertNote(database, 1);
-          await nextTurn();
-        });
+        const inner = background(
+          undone(database, async () => {
+            await insertNote(database, 1);
+            await nextTurn();
+          }),
+        );
         await insertNote(database, 2);
         await inner;
       });
@@ -228,14 +241,16 @@ const nested: readonly DatabaseCase[] = [
     async (database) => {
       const { promise: ended, resolve: end } = Promise.withResolvers<void>();
       let inner: Promise<void> | undefined;
-      const outer = database.transaction(async () => {
-        await insertNote(database, 1);
-        inner = database.transaction(async () => {
-          await insertNote(database, 2);
-          await ended;
-        });
-        await nextTurn();
-      });
+      const outer = background(
+        database.transaction(async () => {
+          await insertNote(database, 1);
+          inner = database.transaction(async () => {
+            await insertNote(database, 2);
+            await ended;
+          });
+          await nextTurn();
+        }),
+      );
       await rejectsWith(outer, 'failed-precondition');
       end();
       await rejectsWith(inner ?? Promise.resolve(), 'failed-precondition');
@@ -250,7 +265,7 @@ const handles: readonly DatabaseCase[] = [
     let late: Promise<void> | undefined;
     await database.transaction(async () => {
       await insertNote(database, 1);
-      late = committed.then(async () => await insertNote(database, 2));
+      late = background(committed.then(async () => await insertNote(database, 2)));
     });
     commit();
     await rejectsWith(late ?? Promise.resolve(), 'failed-precondition');
@@ -260,7 +275,7 @@ const handles: readonly DatabaseCase[] = [
     const { promise: failed, resolve: fail } = Promise.withResolvers<void>();
     let branch: Promise<void> | undefined;
     await undone(database, async () => {
-      branch = failed.then(async () => await insertNote(database, 2));
+      branch = background(failed.then(async () => await insertNote(database, 2)));
       await insertNote(database, 1);
     });
     fail();
@@ -271,7 +286,7 @@ const handles: readonly DatabaseCase[] = [
     const { promise: committed, resolve: commit } = Promise.withResolvers<void>();
     let late: Promise<void> | undefined;
     await database.transaction(async () => {
-      late = committed.then(async () => await insertNote(database, 1));
+      late = background(committed.then(async () => await insertNote(database, 1)));
     });
     await undone(database, async () => {
       commit();
@@ -285,7 +300,7 @@ const handles: readonly DatabaseCase[] = [
       const { promise: released, resolve: release } = Promise.withResolvers<void>();
       let late: Promise<void> | undefined;
       await database.transaction(async () => {
-        late = released.then(async () => await insertNote(database, 1));
+        late = background(released.then(async () => await insertNote(database, 1)));
       });
       release();
       await rejectsWith(late ?? Promise.resolve(), 'failed-precondition');
@@ -297,8 +312,10 @@ const handles: readonly DatabaseCase[] = [
     const { promise: committed, resolve: commit } = Promise.withResolvers<void>();
     let late: Promise<void> | undefined;
     await database.transaction(async () => {
-      late = committed.then(
-        async () => await database.transaction(async () => await insertNote(database, 1)),
+      late = background(
+        committed.then(
+          async () => await database.transaction(async () => await insertNote(database, 1)),
+        ),
       );
     });
     commit();
@@ -359,13 +376,15 @@ const callbacks: readonly DatabaseCase[] = [
     'afterCommit › one that fails stops no other, and says that the commit took effect',
     async (database) => {
       const seen: string[] = [];
-      const transaction = database.transaction(async () => {
-        await insertNote(database, 1);
-        await database.afterCommit(() => {
-          throw new Undo();
-        });
-        await database.afterCommit(() => void seen.push('second'));
-      });
+      const transaction = background(
+        database.transaction(async () => {
+          await insertNote(database, 1);
+          await database.afterCommit(() => {
+            throw new Undo();
+          });
+          await database.afterCommit(() => void seen.push('second'));
+        }),
+      );
       const { outcome, retryable } = await rejectsWith(transaction, 'internal');
       assert.deepEqual({ outcome, retryable }, { outcome: 'applied', retryable: false });
       assert.deepEqual(seen, ['second']);
@@ -400,14 +419,16 @@ const aborts: readonly DatabaseCase[] = [
       const controller = new AbortController();
       const { promise: aborted, resolve: abort } = Promise.withResolvers<void>();
       let late: Promise<void> | undefined;
-      const transaction = database.transaction(
-        async () => {
-          await insertNote(database, 1);
-          late = aborted.then(async () => await insertNote(database, 2));
-          controller.abort();
-          await late;
-        },
-        { signal: controller.signal },
+      const transaction = background(
+        database.transaction(
+          async () => {
+            await insertNote(database, 1);
+            late = aborted.then(async () => await insertNote(database, 2));
+            controller.abort();
+            await late;
+          },
+          { signal: controller.signal },
+        ),
       );
       const { outcome } = await rejectsWith(transaction, 'cancelled');
       assert.equal(outcome, 'not-applied');
@@ -419,9 +440,11 @@ const aborts: readonly DatabaseCase[] = [
   ),
   withTables('abort › a deadline says so', async (database) => {
     const signal = AbortSignal.timeout(1);
-    const transaction = database.transaction(async () => await new Promise<void>(() => undefined), {
-      signal,
-    });
+    const transaction = background(
+      database.transaction(async () => await new Promise<void>(() => undefined), {
+        signal,
+      }),
+    );
     await rejectsWith(transaction, 'deadline-exceeded');
   }),
   withTables(
@@ -430,15 +453,19 @@ const aborts: readonly DatabaseCase[] = [
       const controller = new AbortController();
       const { promise: released, resolve: release } = Promise.withResolvers<void>();
       const { promise: holding, resolve: hold } = Promise.withResolvers<void>();
-      const holder = database.transaction(async () => {
-        hold();
-        await released;
-      });
+      const holder = background(
+        database.transaction(async () => {
+          hold();
+          await released;
+        }),
+      );
       await holding;
-      const waiting = database.transaction(async () => await insertNote(database, 1), {
-        signal: controller.signal,
-      });
-      const behind = database.transaction(async () => await insertNote(database, 2));
+      const waiting = background(
+        database.transaction(async () => await insertNote(database, 1), {
+          signal: controller.signal,
+        }),
+      );
+      const behind = background(database.transaction(async () => await insertNote(database, 2)));
       controller.abort();
       await rejectsWith(waiting, 'cancelled');
       release();
