@@ -21,6 +21,7 @@ import type {
   StatementStream,
   StreamOptions,
 } from './driver.ts';
+import { foreground } from './foreground.ts';
 import { bridgeKysely, type StatementRunner } from './kysely-bridge.ts';
 import {
   applyMigrations,
@@ -125,7 +126,9 @@ export class Database<
       const ended = await this.#outermostTransaction(fn, options, attempt);
       if (ended !== undefined) return await this.#conclude(ended);
       // Full jitter: those who collided must not meet again.
-      await this.#clock.sleep(Math.random() * Math.min(1000, 10 * 2 ** attempt), options.signal);
+      await foreground(
+        this.#clock.sleep(Math.random() * Math.min(1000, 10 * 2 ** attempt), options.signal),
+      );
     }
   }
 

@@ -21,6 +21,7 @@ import type {
   StatementStream,
   StreamOptions,
 } from '../driver.ts';
+import { foreground } from '../foreground.ts';
 import { Semaphore } from '../semaphore.ts';
 import { classifySqlite, isBusy, isRefusedWrite } from './classify.ts';
 import { SqliteConnection } from './connection.ts';
@@ -257,7 +258,7 @@ export class SqliteDriver implements DatabaseDriver {
         return fn();
       } catch (error) {
         if (!isBusy(error) || clock.now() >= deadline) throw error;
-        await clock.sleep(pause, signal);
+        await foreground(clock.sleep(pause, signal));
       }
     }
   }
