@@ -2,6 +2,8 @@
 // violation in test/rules/.
 
 import path from 'node:path';
+
+import { Visitor } from '@swc/core/Visitor.js';
 import { cruise, type ICruiseResult, type IRegularForbiddenRuleType } from 'dependency-cruiser';
 
 /** Tests may import anything. */
@@ -23,6 +25,8 @@ export const VENDORS: Readonly<Record<string, string>> = {
   pino: '^src/logging/',
   'pino-pretty': '^src/logging/',
   'postal-mime': '^src/mail/',
+  tinyqueue: '^src/queue/',
+  uuid: '^src/queue/',
 };
 
 /** Vendors that an application installs only when it uses their adapter. */
@@ -130,6 +134,18 @@ const rules: readonly (Omit<IRegularForbiddenRuleType, 'severity' | 'name'> & { 
 
 /** The names of all rules. */
 export const importRuleNames: readonly string[] = rules.map(({ name }) => name);
+
+type Declarators = Parameters<Visitor['visitVariableDeclarators']>[0];
+
+// dependency-cruiser walks a module with swc's visitor, which throws at `using x = …` and `await using x = …`.
+// oxlint-disable-next-line typescript/unbound-method -- called on each visitor below
+const visitStatement = Visitor.prototype.visitStatement;
+Visitor.prototype.visitStatement = function (statement) {
+  const { type, decls } = statement as { type: string; decls?: Declarators };
+  if (type !== 'UsingDeclaration') return visitStatement.call(this, statement);
+  this.visitVariableDeclarators(decls ?? []);
+  return statement;
+};
 
 /** An import that breaks a rule. */
 export interface ImportViolation {

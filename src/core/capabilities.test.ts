@@ -11,7 +11,11 @@ describe('requireCapability', () => {
 
   it('refuses an absent one as unimplemented, and says who lacks what', () => {
     expect(() => {
-      requireCapability(capabilities, 'versions', { component: 'storage', adapter: 'disk', operation: 'get' });
+      requireCapability(capabilities, 'versions', {
+        component: 'storage',
+        adapter: 'disk',
+        operation: 'get',
+      });
     }).toThrow(
       expect.objectContaining({
         code: 'unimplemented',

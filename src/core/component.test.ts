@@ -7,7 +7,10 @@ import { subscribeToOperations } from './operation.ts';
 import { definePolicy, type Policy } from './policies.ts';
 
 class Thing extends Component {
-  async call<Result>(fn: (signal: AbortSignal | undefined) => Promise<Result>, options: RunOptions = {}): Promise<Result> {
+  async call<Result>(
+    fn: (signal: AbortSignal | undefined) => Promise<Result>,
+    options: RunOptions = {},
+  ): Promise<Result> {
     return await this.run('call', {}, options, fn);
   }
 }
@@ -36,7 +39,11 @@ function make(overrides: Partial<Driver> = {}, policy?: Policy): Fixture {
 describe('start', () => {
   it('happens once, before the first call, however many come together', async () => {
     const { thing, log } = make();
-    await Promise.all([thing.call(async () => log.push('a')), thing.call(async () => log.push('b')), thing.start()]);
+    await Promise.all([
+      thing.call(async () => log.push('a')),
+      thing.call(async () => log.push('b')),
+      thing.start(),
+    ]);
     expect(log).toEqual(['start', 'a', 'b']);
   });
 
@@ -48,7 +55,12 @@ describe('start', () => {
         if (tries === 1) throw Object.assign(new Error('down'), { code: 'ECONNREFUSED' });
       },
     });
-    await expect(thing.call(async () => 1)).rejects.toMatchObject({ code: 'unavailable', component: 'thing', adapter: 'test', operation: 'start' });
+    await expect(thing.call(async () => 1)).rejects.toMatchObject({
+      code: 'unavailable',
+      component: 'thing',
+      adapter: 'test',
+      operation: 'start',
+    });
     await expect(thing.call(async () => 1)).resolves.toBe(1);
     expect(tries).toBe(2);
   });
@@ -56,7 +68,10 @@ describe('start', () => {
   it('of a closed one is refused', async () => {
     const { thing } = make();
     await thing.close();
-    await expect(thing.start()).rejects.toMatchObject({ code: 'failed-precondition', message: /closed/ });
+    await expect(thing.start()).rejects.toMatchObject({
+      code: 'failed-precondition',
+      message: /closed/,
+    });
   });
 
   it('a health check that is overdue does not end the start that calls wait for', async () => {
@@ -66,7 +81,10 @@ describe('start', () => {
     const health = thing.checkHealth({ signal: controller.signal });
     const call = thing.call(async () => 'done');
     controller.abort(new DOMException('late', 'TimeoutError'));
-    expect(await health).toEqual({ status: 'down', message: 'the deadline passed before the operation finished' });
+    expect(await health).toEqual({
+      status: 'down',
+      message: 'the deadline passed before the operation finished',
+    });
     gate.resolve();
     expect(await call).toBe('done');
   });
@@ -78,7 +96,10 @@ describe('close', () => {
     await thing.start();
     await Promise.all([thing.close(), thing.close(), thing[Symbol.asyncDispose]()]);
     expect(log).toEqual(['start', 'close']);
-    await expect(thing.call(async () => 1)).rejects.toMatchObject({ code: 'failed-precondition', outcome: 'not-applied' });
+    await expect(thing.call(async () => 1)).rejects.toMatchObject({
+      code: 'failed-precondition',
+      outcome: 'not-applied',
+    });
     expect(await thing.checkHealth()).toMatchObject({ status: 'down' });
   });
 
@@ -108,8 +129,14 @@ describe('close', () => {
     const fail = async (): Promise<never> => await Promise.reject(new Error('engine'));
     const { thing } = make({ close: fail, drain: fail });
     await thing.start();
-    await expect(thing.drain()).rejects.toMatchObject({ name: 'InfrastructureError', operation: 'drain' });
-    await expect(thing.close()).rejects.toMatchObject({ name: 'InfrastructureError', operation: 'close' });
+    await expect(thing.drain()).rejects.toMatchObject({
+      name: 'InfrastructureError',
+      operation: 'drain',
+    });
+    await expect(thing.close()).rejects.toMatchObject({
+      name: 'InfrastructureError',
+      operation: 'close',
+    });
   });
 });
 
@@ -117,13 +144,22 @@ describe('run', () => {
   it('wraps what the driver throws, once, with where it arose', async () => {
     const { thing } = make();
     const failing = thing.call(async () => await Promise.reject('engine' as unknown as Error));
-    await expect(failing).rejects.toMatchObject({ code: 'not-found', component: 'thing', adapter: 'test', operation: 'call' });
+    await expect(failing).rejects.toMatchObject({
+      code: 'not-found',
+      component: 'thing',
+      adapter: 'test',
+      operation: 'call',
+    });
   });
 
   it('publishes one event, with the adapter', async () => {
     const { thing } = make();
     const seen: unknown[] = [];
-    const unsubscribe = subscribeToOperations({ end: (event) => event.component === 'thing' && seen.push([event.operation, event.attributes, InfrastructureError.is(event.error)]) });
+    const unsubscribe = subscribeToOperations({
+      end: (event) =>
+        event.component === 'thing' &&
+        seen.push([event.operation, event.attributes, InfrastructureError.is(event.error)]),
+    });
     await thing.call(async () => 1);
     await thing.call(async () => await Promise.reject(new Error('x'))).catch(() => undefined);
     unsubscribe();
@@ -135,7 +171,10 @@ describe('run', () => {
 
   const policies: readonly (readonly [string, Policy | undefined])[] = [
     ['without a policy', undefined],
-    ['under a policy', definePolicy('p', { timeout: '1h', retry: { attempts: 2, initialDelay: 0 } })],
+    [
+      'under a policy',
+      definePolicy('p', { timeout: '1h', retry: { attempts: 2, initialDelay: 0 } }),
+    ],
   ];
 
   describe.each(policies)('%s', (_name, policy) => {
@@ -145,35 +184,60 @@ describe('run', () => {
       ['null', null, 'cancelled'],
       ['an object', { why: 'stop' }, 'cancelled'],
       ['an error', new Error('stop'), 'cancelled'],
-      ['an InfrastructureError', new InfrastructureError({ code: 'unavailable', component: 'x', message: 'x' }), 'cancelled'],
+      [
+        'an InfrastructureError',
+        new InfrastructureError({ code: 'unavailable', component: 'x', message: 'x' }),
+        'cancelled',
+      ],
       ['a timeout', new DOMException('late', 'TimeoutError'), 'deadline-exceeded'],
-    ])('an abort with %s as its reason before the call does nothing, and says so', async (_what, reason, code) => {
-      const { thing, log } = make({}, policy);
-      const call = thing.call(async () => log.push('ran'), { signal: AbortSignal.abort(reason) });
-      await expect(call).rejects.toMatchObject({ name: 'InfrastructureError', code, outcome: 'not-applied', component: 'thing', operation: 'call' });
-      expect(log).toEqual([]);
-    });
+    ])(
+      'an abort with %s as its reason before the call does nothing, and says so',
+      async (_what, reason, code) => {
+        const { thing, log } = make({}, policy);
+        const call = thing.call(async () => log.push('ran'), { signal: AbortSignal.abort(reason) });
+        await expect(call).rejects.toMatchObject({
+          name: 'InfrastructureError',
+          code,
+          outcome: 'not-applied',
+          component: 'thing',
+          operation: 'call',
+        });
+        expect(log).toEqual([]);
+      },
+    );
 
     it.each<[string, unknown, string]>([
       ['nothing', undefined, 'cancelled'],
       ['a string', 'stop', 'cancelled'],
-      ['an InfrastructureError', new InfrastructureError({ code: 'unavailable', component: 'x', message: 'x' }), 'cancelled'],
+      [
+        'an InfrastructureError',
+        new InfrastructureError({ code: 'unavailable', component: 'x', message: 'x' }),
+        'cancelled',
+      ],
       ['a timeout', new DOMException('late', 'TimeoutError'), 'deadline-exceeded'],
-    ])('an abort with %s as its reason during the call is in doubt', async (_what, reason, code) => {
-      const { thing } = make({}, policy);
-      const controller = new AbortController();
-      let tries = 0;
-      const call = thing.call(
-        async (signal) => {
-          tries += 1;
-          controller.abort(reason);
-          signal?.throwIfAborted();
-        },
-        { signal: controller.signal, repeatable: true },
-      );
-      await expect(call).rejects.toMatchObject({ name: 'InfrastructureError', code, outcome: 'unknown', component: 'thing' });
-      expect(tries).toBe(1);
-    });
+    ])(
+      'an abort with %s as its reason during the call is in doubt',
+      async (_what, reason, code) => {
+        const { thing } = make({}, policy);
+        const controller = new AbortController();
+        let tries = 0;
+        const call = thing.call(
+          async (signal) => {
+            tries += 1;
+            controller.abort(reason);
+            signal?.throwIfAborted();
+          },
+          { signal: controller.signal, repeatable: true },
+        );
+        await expect(call).rejects.toMatchObject({
+          name: 'InfrastructureError',
+          code,
+          outcome: 'unknown',
+          component: 'thing',
+        });
+        expect(tries).toBe(1);
+      },
+    );
 
     it('takes the signal of the context, and one of its own before that', async () => {
       const { thing } = make({}, policy);
@@ -195,9 +259,14 @@ describe('run', () => {
       return tries;
     };
     let events = 0;
-    const unsubscribe = subscribeToOperations({ end: (event) => event.component === 'thing' && (events += 1) });
+    const unsubscribe = subscribeToOperations({
+      end: (event) => event.component === 'thing' && (events += 1),
+    });
     await expect(thing.call(flaky, { repeatable: true })).resolves.toBe(2);
-    await expect(thing.call(flaky)).rejects.toMatchObject({ code: 'unavailable', outcome: 'unknown' });
+    await expect(thing.call(flaky)).rejects.toMatchObject({
+      code: 'unavailable',
+      outcome: 'unknown',
+    });
     unsubscribe();
     expect([tries, events]).toEqual([3, 2]);
   });
@@ -205,7 +274,13 @@ describe('run', () => {
   it('shows its adapter, capabilities, native client and policy', () => {
     const policy = definePolicy('p', { timeout: 1 });
     const { thing } = make({}, policy);
-    expect([thing.component, thing.adapter, thing.capabilities, thing.native, thing.policy]).toEqual(['thing', 'test', { signedUrls: false }, 'engine', policy]);
+    expect([
+      thing.component,
+      thing.adapter,
+      thing.capabilities,
+      thing.native,
+      thing.policy,
+    ]).toEqual(['thing', 'test', { signedUrls: false }, 'engine', policy]);
   });
 
   it('checkHealth asks the engine, and says what is wrong without secrets', async () => {
@@ -213,7 +288,12 @@ describe('run', () => {
     const { thing, log } = make();
     expect(await thing.checkHealth(options)).toEqual({ status: 'ok' });
     expect(log).toEqual(['start', 'checkHealth']);
-    const { thing: broken } = make({ checkHealth: async () => await Promise.reject(new Error('no redis://:hunter2@h')) });
-    expect(await broken.checkHealth()).toEqual({ status: 'down', message: 'no redis://[redacted]@h' });
+    const { thing: broken } = make({
+      checkHealth: async () => await Promise.reject(new Error('no redis://:hunter2@h')),
+    });
+    expect(await broken.checkHealth()).toEqual({
+      status: 'down',
+      message: 'no redis://[redacted]@h',
+    });
   });
 });

@@ -1,13 +1,21 @@
 import { describe, expect, it } from 'vitest';
 
-import { type ConformanceCase, type ConformanceTarget, registerConformance, runConformanceCase } from './conformance.ts';
+import {
+  type ConformanceCase,
+  type ConformanceTarget,
+  registerConformance,
+  runConformanceCase,
+} from './conformance.ts';
 
 interface Subject {
   readonly log: string[];
 }
 type Capability = 'ranges';
 
-function makeTarget(ranges: boolean, overrides: Partial<ConformanceTarget<Subject, Capability>> = {}): ConformanceTarget<Subject, Capability> & Subject {
+function makeTarget(
+  ranges: boolean,
+  overrides: Partial<ConformanceTarget<Subject, Capability>> = {},
+): ConformanceTarget<Subject, Capability> & Subject {
   const log: string[] = [];
   return {
     log,
@@ -45,24 +53,42 @@ describe('runConformanceCase', () => {
   });
 
   it('an absent capability without an inverse rule fails', async () => {
-    const result = await runConformanceCase({ id: 'x', requires: ['ranges'], run: rule.run }, makeTarget(false));
-    expect(result).toMatchObject({ status: 'failed', error: { message: 'x: the adapter lacks ranges and the case has no inverse rule to run' } });
+    const result = await runConformanceCase(
+      { id: 'x', requires: ['ranges'], run: rule.run },
+      makeTarget(false),
+    );
+    expect(result).toMatchObject({
+      status: 'failed',
+      error: { message: 'x: the adapter lacks ranges and the case has no inverse rule to run' },
+    });
   });
 
   it('a broken rule fails, and the subject is disposed of', async () => {
     const target = makeTarget(true);
-    expect(await runConformanceCase({ ...rule, run: failing }, target)).toMatchObject({ status: 'failed', error: { message: 'broke the rule' } });
+    expect(await runConformanceCase({ ...rule, run: failing }, target)).toMatchObject({
+      status: 'failed',
+      error: { message: 'broke the rule' },
+    });
     expect(target.log).toEqual(['create', 'dispose']);
   });
 
   it('what broke the rule is told, also when the clean-up fails then', async () => {
-    const target = makeTarget(true, { dispose: async () => await Promise.reject(new Error('folder in use')) });
-    expect(await runConformanceCase({ ...rule, run: failing }, target)).toMatchObject({ error: { message: 'broke the rule' } });
-    expect(await runConformanceCase(rule, target)).toMatchObject({ status: 'failed', error: { message: 'folder in use' } });
+    const target = makeTarget(true, {
+      dispose: async () => await Promise.reject(new Error('folder in use')),
+    });
+    expect(await runConformanceCase({ ...rule, run: failing }, target)).toMatchObject({
+      error: { message: 'broke the rule' },
+    });
+    expect(await runConformanceCase(rule, target)).toMatchObject({
+      status: 'failed',
+      error: { message: 'folder in use' },
+    });
   });
 
   it('a subject that cannot be made fails the case', async () => {
-    expect(await runConformanceCase(rule, makeTarget(true, { create: failing }))).toMatchObject({ status: 'failed' });
+    expect(await runConformanceCase(rule, makeTarget(true, { create: failing }))).toMatchObject({
+      status: 'failed',
+    });
   });
 });
 
@@ -80,7 +106,10 @@ describe('registerConformance', () => {
     const suite = { port: 'storage', cases: [rule, { id: 'put › fails', run: failing }] };
     registerConformance(suite, makeTarget(false), runner);
     expect(groups).toEqual(['storage conformance: test']);
-    expect([...tests.keys()]).toEqual(['get › a range gives part (refused: no ranges)', 'put › fails']);
+    expect([...tests.keys()]).toEqual([
+      'get › a range gives part (refused: no ranges)',
+      'put › fails',
+    ]);
     await tests.get('get › a range gives part (refused: no ranges)')?.();
     await expect(tests.get('put › fails')?.()).rejects.toThrow('broke the rule');
   });

@@ -23,7 +23,13 @@ describe('context', () => {
 
   it('two that run beside each other do not mix', async () => {
     const seen = await Promise.all(
-      ['a', 'b'].map(async (requestId) => await runWithContext({ requestId }, async () => await Promise.resolve().then(() => currentContext().requestId))),
+      ['a', 'b'].map(
+        async (requestId) =>
+          await runWithContext(
+            { requestId },
+            async () => await Promise.resolve().then(() => currentContext().requestId),
+          ),
+      ),
     );
     expect(seen).toEqual(['a', 'b']);
   });

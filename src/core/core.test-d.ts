@@ -47,7 +47,10 @@ describe('types of core', () => {
   });
 
   it('a running infrastructure has the components by their own types, beside the controls', async () => {
-    const infrastructure = defineInfrastructure(({ env }) => ({ port: env.integer('PORT'), kind: env.oneOf('KIND', ['a', 'b']) }));
+    const infrastructure = defineInfrastructure(({ env }) => ({
+      port: env.integer('PORT'),
+      kind: env.oneOf('KIND', ['a', 'b']),
+    }));
     const app = await infrastructure.start();
     expectTypeOf(app).toEqualTypeOf<RunningInfrastructure<{ port: number; kind: 'a' | 'b' }>>();
     expectTypeOf(app.kind).toEqualTypeOf<'a' | 'b'>();
@@ -58,7 +61,9 @@ describe('types of core', () => {
 
   it('every component is managed', () => {
     expectTypeOf<Component>().toExtend<Managed>();
-    expectTypeOf<Component<Driver & { capabilities: { readonly signedUrls: true } }>['capabilities']>().toExtend<{ readonly signedUrls: true }>();
+    expectTypeOf<
+      Component<Driver & { capabilities: { readonly signedUrls: true } }>['capabilities']
+    >().toExtend<{ readonly signedUrls: true }>();
   });
 
   it('a policy names its parts, and each part what it needs', () => {
@@ -78,6 +83,8 @@ describe('types of core', () => {
     const schema = z.object({ width: z.string().transform(Number) });
     expectTypeOf<SchemaInput<typeof schema>>().toEqualTypeOf<{ width: string }>();
     expectTypeOf<SchemaOutput<typeof schema>>().toEqualTypeOf<{ width: number }>();
-    expectTypeOf(parseWithSchema(schema, {}, { subject: 'x', component: 'core' })).resolves.toEqualTypeOf<{ width: number }>();
+    expectTypeOf(
+      parseWithSchema(schema, {}, { subject: 'x', component: 'core' }),
+    ).resolves.toEqualTypeOf<{ width: number }>();
   });
 });

@@ -33,7 +33,15 @@ function reportOf(env: Environment): InfrastructureError {
 
 describe('reading', () => {
   it('gives what is set, or else the default', () => {
-    const env = new Environment({ NAME: 'value', COUNT: '-7', FLAG: '0', WAIT: '30s', SHORT: '250', WORD: 'b', URL: 'redis://h:1/2' });
+    const env = new Environment({
+      NAME: 'value',
+      COUNT: '-7',
+      FLAG: '0',
+      WAIT: '30s',
+      SHORT: '250',
+      WORD: 'b',
+      URL: 'redis://h:1/2',
+    });
     expect(env.string('NAME')).toBe('value');
     expect(env.string('OTHER', { default: 'd' })).toBe('d');
     expect(env.optional('OTHER')).toBeUndefined();
@@ -63,14 +71,25 @@ describe('reading', () => {
 
   it('NAME_FILE gives the content of a file, less one trailing line break', () => {
     expect(new Environment({ NAME_FILE: file(' secret\n\n') }).string('NAME')).toBe(' secret\n');
-    expect(new Environment({ NAME_FILE: file('secret\r\n') }).secret('NAME').reveal()).toBe('secret');
+    expect(new Environment({ NAME_FILE: file('secret\r\n') }).secret('NAME').reveal()).toBe(
+      'secret',
+    );
     expect(new Environment({ COUNT_FILE: file('12') }).integer('COUNT')).toBe(12);
   });
 });
 
 describe('mistakes', () => {
   it('are reported all at once, each with its fix, in the order in which they were found', () => {
-    const env = new Environment({ COUNT: '12x', BIG: '70000', FLAG: 'yes', WAIT: '5 minutes', WORD: 'c', DB: 'ftp://h', BOTH: '1', BOTH_FILE: 'x' });
+    const env = new Environment({
+      COUNT: '12x',
+      BIG: '70000',
+      FLAG: 'yes',
+      WAIT: '5 minutes',
+      WORD: 'c',
+      DB: 'ftp://h',
+      BOTH: '1',
+      BOTH_FILE: 'x',
+    });
     env.string('NAME');
     env.integer('COUNT', { min: 1, max: 9 });
     env.integer('BIG', { min: 0, max: 65_535 });
@@ -100,7 +119,9 @@ describe('mistakes', () => {
   it('a single one is one line', () => {
     const env = new Environment({});
     env.oneOf('WORD', ['a', 'b']);
-    expect(reportOf(env).message).toBe('the environment is wrong: WORD: it is not set: set WORD, or WORD_FILE to a file that holds it; give one of a, b');
+    expect(reportOf(env).message).toBe(
+      'the environment is wrong: WORD: it is not set: set WORD, or WORD_FILE to a file that holds it; give one of a, b',
+    );
   });
 
   it('each variable is reported once, however often it is read', () => {
@@ -112,7 +133,11 @@ describe('mistakes', () => {
   });
 
   it.each([
-    ['a missing file', () => join(folder, 'missing'), /NAME_FILE names .*missing, which cannot be read \(ENOENT\): name a readable file, or set NAME itself/],
+    [
+      'a missing file',
+      () => join(folder, 'missing'),
+      /NAME_FILE names .*missing, which cannot be read \(ENOENT\): name a readable file, or set NAME itself/,
+    ],
     ['a folder', () => folder, /which cannot be read \(EISDIR\)/],
     ['an empty file', () => file(''), /which is empty: write the value into it/],
   ])('%s named by NAME_FILE', (_what, path, message) => {
@@ -133,7 +158,9 @@ describe('mistakes', () => {
     for (const name of ['PLAIN', 'WRONG', 'BROKEN']) env.url(name, ['postgres']);
     const error = reportOf(env);
     expect(env.problems).toHaveLength(4);
-    expect(error.message + inspect(error, { depth: 9 }) + JSON.stringify(error)).not.toContain('hunter2');
+    expect(error.message + inspect(error, { depth: 9 }) + JSON.stringify(error)).not.toContain(
+      'hunter2',
+    );
   });
 
   it('a caller’s own mistakes join the report, and the placeholder comes back', () => {

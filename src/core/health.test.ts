@@ -1,9 +1,16 @@
 import { describe, expect, it } from 'vitest';
 
 import { fakeClock } from './clock.ts';
-import { type ComponentHealth, Health, type HealthCheckable, type LifecycleStage } from './health.ts';
+import {
+  type ComponentHealth,
+  Health,
+  type HealthCheckable,
+  type LifecycleStage,
+} from './health.ts';
 
-function component(health: ComponentHealth | (() => Promise<ComponentHealth>)): HealthCheckable & { checks: number } {
+function component(
+  health: ComponentHealth | (() => Promise<ComponentHealth>),
+): HealthCheckable & { checks: number } {
   return {
     checks: 0,
     async checkHealth() {
@@ -20,7 +27,9 @@ describe('check', () => {
     [['down', 'degraded'], 'down'],
     [[], 'ok'],
   ] as const)('the health of %j together is %s', async (statuses, whole) => {
-    const components = Object.fromEntries(statuses.map((status, index) => [`c${index}`, component({ status })]));
+    const components = Object.fromEntries(
+      statuses.map((status, index) => [`c${index}`, component({ status })]),
+    );
     const report = await new Health(components).check();
     expect(report.status).toBe(whole);
     expect(Object.values(report.components).map(({ status }) => status)).toEqual(statuses);
@@ -35,16 +44,28 @@ describe('check', () => {
         return await new Promise<never>(() => undefined);
       },
     };
-    const report = new Health({ hanging, fine: component({ status: 'ok' }) }, { timeout: 500, clock }).check();
+    const report = new Health(
+      { hanging, fine: component({ status: 'ok' }) },
+      { timeout: 500, clock },
+    ).check();
     await clock.advance(500);
-    expect(await report).toEqual({ status: 'down', components: { hanging: { status: 'down', message: 'no answer within 500 ms' }, fine: { status: 'ok' } } });
+    expect(await report).toEqual({
+      status: 'down',
+      components: {
+        hanging: { status: 'down', message: 'no answer within 500 ms' },
+        fine: { status: 'ok' },
+      },
+    });
     expect(signal?.reason).toMatchObject({ name: 'TimeoutError' });
     expect(clock.sleepers).toBe(0);
   });
 
   it('a component whose check throws is down, without its secrets', async () => {
     const broken = component(async () => await Promise.reject(new Error('no redis://:hunter2@h')));
-    expect(await new Health({ broken }).check()).toEqual({ status: 'down', components: { broken: { status: 'down', message: 'no redis://[redacted]@h' } } });
+    expect(await new Health({ broken }).check()).toEqual({
+      status: 'down',
+      components: { broken: { status: 'down', message: 'no redis://[redacted]@h' } },
+    });
   });
 
   it('a report is reused for a while, also while it is being made', async () => {
@@ -62,7 +83,12 @@ describe('check', () => {
 });
 
 describe('handler', () => {
-  async function probe(stage: LifecycleStage, path: string, status: ComponentHealth['status'] = 'ok', method = 'GET'): Promise<Response> {
+  async function probe(
+    stage: LifecycleStage,
+    path: string,
+    status: ComponentHealth['status'] = 'ok',
+    method = 'GET',
+  ): Promise<Response> {
     const health = new Health({ database: component({ status }) });
     health.stage = stage;
     return await health.handler(new Request(`http://localhost${path}`, { method }));
@@ -90,7 +116,11 @@ describe('handler', () => {
 
   it('answers JSON that no cache keeps', async () => {
     const response = await probe('started', '/ready', 'degraded');
-    expect(await response.json()).toEqual({ stage: 'started', status: 'degraded', components: { database: { status: 'degraded' } } });
+    expect(await response.json()).toEqual({
+      stage: 'started',
+      status: 'degraded',
+      components: { database: { status: 'degraded' } },
+    });
     expect(response.headers.get('cache-control')).toBe('no-store');
     expect(response.headers.get('content-type')).toBe('application/json');
   });

@@ -9,7 +9,11 @@ import { defineInfrastructure, type Managed } from './infrastructure.ts';
 type Step = 'start' | 'drain' | 'close';
 
 /** A component that writes down what is asked of it; `steps` replaces what it does then. */
-function component(name: string, log: string[], steps: Partial<Record<Step, (signal?: AbortSignal) => Promise<void>>> = {}): Managed {
+function component(
+  name: string,
+  log: string[],
+  steps: Partial<Record<Step, (signal?: AbortSignal) => Promise<void>>> = {},
+): Managed {
   const step =
     (what: Step) =>
     async ({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> => {
@@ -31,14 +35,21 @@ const fail = async (): Promise<never> => await Promise.reject(new Error('no'));
 describe('start', () => {
   it('starts the components in the order of the definition, and the running object has them by name', async () => {
     const log: string[] = [];
-    const infrastructure = defineInfrastructure(() => ({ a: component('a', log), setting: 5, b: component('b', log) }));
+    const infrastructure = defineInfrastructure(() => ({
+      a: component('a', log),
+      setting: 5,
+      b: component('b', log),
+    }));
     expect(log).toEqual([]);
     const app = await infrastructure.start({ env: {} });
     expect(log).toEqual(['start a', 'start b']);
     expect(app.setting).toBe(5);
     expect(app.a.component).toBe('a');
     expect(app.health.stage).toBe('started');
-    expect(await app.health.check()).toEqual({ status: 'ok', components: { a: { status: 'ok' }, b: { status: 'ok' } } });
+    expect(await app.health.check()).toEqual({
+      status: 'ok',
+      components: { a: { status: 'ok' }, b: { status: 'ok' } },
+    });
     await app.stop();
   });
 
@@ -56,8 +67,18 @@ describe('start', () => {
       b: component('b', log, { start: fail, close: fail }),
       c: component('c', log),
     }));
-    await expect(infrastructure.start({ env: {} })).rejects.toMatchObject({ name: 'InfrastructureError', message: 'no', operation: 'start' });
-    expect(log.filter((line) => !line.startsWith('drain'))).toEqual(['start a', 'start b', 'close c', 'close b', 'close a']);
+    await expect(infrastructure.start({ env: {} })).rejects.toMatchObject({
+      name: 'InfrastructureError',
+      message: 'no',
+      operation: 'start',
+    });
+    expect(log.filter((line) => !line.startsWith('drain'))).toEqual([
+      'start a',
+      'start b',
+      'close c',
+      'close b',
+      'close a',
+    ]);
   });
 
   it.each([
@@ -74,7 +95,9 @@ describe('start', () => {
       }),
       b: component('b', log),
     }));
-    await expect(infrastructure.start({ env: {}, signal: controller.signal })).rejects.toMatchObject({ code });
+    await expect(
+      infrastructure.start({ env: {}, signal: controller.signal }),
+    ).rejects.toMatchObject({ code });
     expect(log).not.toContain('start b');
     expect(log).toContain('close a');
   });
@@ -96,7 +119,9 @@ describe('start', () => {
       env.integer('SECOND');
       return { a: component('a', log) };
     });
-    await expect(infrastructure.start({ env: {} })).rejects.toThrow(/has 2 mistakes:[\s\S]*FIRST[\s\S]*SECOND/);
+    await expect(infrastructure.start({ env: {} })).rejects.toThrow(
+      /has 2 mistakes:[\s\S]*FIRST[\s\S]*SECOND/,
+    );
     expect(log).toEqual([]);
   });
 
@@ -108,15 +133,22 @@ describe('start', () => {
     await expect(infrastructure.start({ env: {} })).rejects.toThrow(/DATABASE_URL: it is not set/);
   });
 
-  it.each(['health', 'stop', 'stopOnSignals', 'then'])('no component can be called %s', async (name) => {
-    await expect(defineInfrastructure(() => ({ [name]: 1 })).start({ env: {} })).rejects.toMatchObject({
-      code: 'invalid-argument',
-      message: expect.stringContaining(`"${name}"`),
-    });
-  });
+  it.each(['health', 'stop', 'stopOnSignals', 'then'])(
+    'no component can be called %s',
+    async (name) => {
+      await expect(
+        defineInfrastructure(() => ({ [name]: 1 })).start({ env: {} }),
+      ).rejects.toMatchObject({
+        code: 'invalid-argument',
+        message: expect.stringContaining(`"${name}"`),
+      });
+    },
+  );
 
   it('waits for a definition that is made later', async () => {
-    await using app = await defineInfrastructure(async () => await Promise.resolve({ value: 1 })).start({ env: {} });
+    await using app = await defineInfrastructure(
+      async () => await Promise.resolve({ value: 1 }),
+    ).start({ env: {} });
     expect(app.value).toBe(1);
   });
 });
@@ -124,7 +156,10 @@ describe('start', () => {
 describe('stop', () => {
   it('drains all in reverse, then closes all in reverse, once', async () => {
     const log: string[] = [];
-    const app = await defineInfrastructure(() => ({ a: component('a', log), b: component('b', log) })).start({ env: {} });
+    const app = await defineInfrastructure(() => ({
+      a: component('a', log),
+      b: component('b', log),
+    })).start({ env: {} });
     log.length = 0;
     await Promise.all([app.stop(), app.stop()]);
     await app.stop();
@@ -138,7 +173,10 @@ describe('stop', () => {
     const app = await defineInfrastructure(() => ({
       a: component('a', [], {
         drain: async () => {
-          stages.push(app.health.stage, String((await app.health.handler(new Request('http://h/ready'))).status));
+          stages.push(
+            app.health.stage,
+            String((await app.health.handler(new Request('http://h/ready'))).status),
+          );
         },
       }),
     })).start({ env: {} });
@@ -159,7 +197,10 @@ describe('stop', () => {
       }),
       late: component('late', log, { drain: fail }),
     })).start({ env: {} });
-    await expect(app.stop({ deadline: 5 })).rejects.toMatchObject({ name: 'InfrastructureError', operation: 'stop' });
+    await expect(app.stop({ deadline: 5 })).rejects.toMatchObject({
+      name: 'InfrastructureError',
+      operation: 'stop',
+    });
     expect(signal?.reason).toMatchObject({ name: 'TimeoutError' });
     expect(log.slice(-3)).toEqual(['close late', 'close deaf', 'close a']);
   });
@@ -167,7 +208,8 @@ describe('stop', () => {
   it('a drain that fails after the deadline is nobody’s unhandled rejection', async () => {
     const app = await defineInfrastructure(() => ({
       a: component('a', [], {
-        drain: async () => await new Promise((_resolve, reject) => void setImmediate(reject, new Error('late'))),
+        drain: async () =>
+          await new Promise((_resolve, reject) => void setImmediate(reject, new Error('late'))),
       }),
       deaf: component('deaf', [], { drain: async () => await new Promise<never>(() => undefined) }),
     })).start({ env: {} });
@@ -181,11 +223,16 @@ describe('stop', () => {
       a: component('a', log, { close: fail }),
       b: component('b', log, {
         close: async () =>
-          await Promise.reject(new InfrastructureError({ code: 'data-loss', component: 'b', message: 'lost' })),
+          await Promise.reject(
+            new InfrastructureError({ code: 'data-loss', component: 'b', message: 'lost' }),
+          ),
       }),
     })).start({ env: {} });
     const error: unknown = await app.stop().catch((reason: unknown) => reason);
-    expect(error).toMatchObject({ code: 'data-loss', message: '2 components failed to stop; the first said: lost' });
+    expect(error).toMatchObject({
+      code: 'data-loss',
+      message: '2 components failed to stop; the first said: lost',
+    });
     expect(JSON.stringify(error)).toContain('"message":"no"');
     expect(log.slice(-2)).toEqual(['close b', 'close a']);
   });
@@ -207,7 +254,13 @@ describe('stopOnSignals, in a process of its own', () => {
   const module = new URL('./infrastructure.ts', import.meta.url).href;
 
   /** Runs an application whose one component drains as `drain` says, until its line `ready`. */
-  async function run(drain: string): Promise<{ child: ChildProcessWithoutNullStreams; output: () => string; ended: Promise<unknown[]> }> {
+  async function run(
+    drain: string,
+  ): Promise<{
+    child: ChildProcessWithoutNullStreams;
+    output: () => string;
+    ended: Promise<unknown[]>;
+  }> {
     const script = `
       import { defineInfrastructure } from ${JSON.stringify(module)};
       const say = (line) => process.stdout.write(line + '\\n');
@@ -227,16 +280,23 @@ describe('stopOnSignals, in a process of its own', () => {
     return { child, output: () => output, ended };
   }
 
-  async function said(child: ChildProcessWithoutNullStreams, output: () => string, line: string): Promise<void> {
+  async function said(
+    child: ChildProcessWithoutNullStreams,
+    output: () => string,
+    line: string,
+  ): Promise<void> {
     while (!output().includes(`${line}\n`)) await once(child.stdout, 'data');
   }
 
-  it.each(['SIGTERM', 'SIGINT'] as const)('%s drains, closes and lets the process end with 0', async (signal) => {
-    const { child, output, ended } = await run('');
-    child.kill(signal);
-    expect(await ended).toEqual([0, null]);
-    expect(output()).toBe('ready\ndrain\nclose\n');
-  });
+  it.each(['SIGTERM', 'SIGINT'] as const)(
+    '%s drains, closes and lets the process end with 0',
+    async (signal) => {
+      const { child, output, ended } = await run('');
+      child.kill(signal);
+      expect(await ended).toEqual([0, null]);
+      expect(output()).toBe('ready\ndrain\nclose\n');
+    },
+  );
 
   it('a second signal ends the process at once with 1', async () => {
     const { child, output, ended } = await run('await new Promise(() => {});');

@@ -17,7 +17,9 @@ async function record(component: string, fn: () => Promise<unknown>): Promise<st
   const seen: string[] = [];
   const unsubscribe = subscribeToOperations({
     start: (event) => event.component === component && seen.push(`start ${event.operation}`),
-    end: (event) => event.component === component && seen.push(`end ${event.operation} ${event.error === undefined ? 'ok' : String(event.error)}`),
+    end: (event) =>
+      event.component === component &&
+      seen.push(`end ${event.operation} ${event.error === undefined ? 'ok' : String(event.error)}`),
   });
   try {
     await fn();
@@ -40,7 +42,9 @@ describe('operation', () => {
 
   it('publishes one start and one end', async () => {
     const component = fresh();
-    expect(await record(component, async () => await operation(component, 'get', {}, async () => 1))).toEqual(['start get', 'end get ok']);
+    expect(
+      await record(component, async () => await operation(component, 'get', {}, async () => 1)),
+    ).toEqual(['start get', 'end get ok']);
   });
 
   it('a failed one publishes one start, one error and one end, and throws what its function threw', async () => {
@@ -64,7 +68,9 @@ describe('operation', () => {
   it('the event holds facts known at the end, the context, and how long it took', async () => {
     const component = fresh();
     const events: OperationEvent[] = [];
-    const unsubscribe = subscribeToOperations({ end: (event) => event.component === component && events.push(event) });
+    const unsubscribe = subscribeToOperations({
+      end: (event) => event.component === component && events.push(event),
+    });
     const attributes: Record<string, unknown> = { key: 'k' };
     await runWithContext({ requestId: 'r1' }, async () => {
       await operation(component, 'get', attributes, async () => {

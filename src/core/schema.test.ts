@@ -9,7 +9,10 @@ const subject = { subject: 'payload of job "resize"', component: 'queue', operat
 describe('parseWithSchema', () => {
   it('gives what the schema makes of the value', async () => {
     const schema = z.object({ width: z.string().transform(Number), height: z.number().default(5) });
-    expect(await parseWithSchema(schema, { width: '12' }, subject)).toEqual({ width: 12, height: 5 });
+    expect(await parseWithSchema(schema, { width: '12' }, subject)).toEqual({
+      width: 12,
+      height: 5,
+    });
   });
 
   it('takes a validator that answers later', async () => {
@@ -19,14 +22,26 @@ describe('parseWithSchema', () => {
   });
 
   it('names each field and its issue, and never the value', async () => {
-    const schema = z.object({ size: z.object({ width: z.number() }), tags: z.array(z.string()), token: z.number() });
-    const error: unknown = await parseWithSchema(schema, { size: { width: 'hunter2' }, tags: [1], token: 'hunter2' }, subject).catch(
-      (reason: unknown) => reason,
-    );
+    const schema = z.object({
+      size: z.object({ width: z.number() }),
+      tags: z.array(z.string()),
+      token: z.number(),
+    });
+    const error: unknown = await parseWithSchema(
+      schema,
+      { size: { width: 'hunter2' }, tags: [1], token: 'hunter2' },
+      subject,
+    ).catch((reason: unknown) => reason);
     expect(InfrastructureError.is(error, 'invalid-argument')).toBe(true);
     const { message, details, component, operation } = error as InfrastructureError;
-    expect(message).toMatch(/^payload of job "resize" is not valid: size\.width: .+; tags\.0: .+; token: .+/);
-    expect(details['issues']).toMatchObject([{ path: 'size.width' }, { path: 'tags.0' }, { path: 'token' }]);
+    expect(message).toMatch(
+      /^payload of job "resize" is not valid: size\.width: .+; tags\.0: .+; token: .+/,
+    );
+    expect(details['issues']).toMatchObject([
+      { path: 'size.width' },
+      { path: 'tags.0' },
+      { path: 'token' },
+    ]);
     expect([component, operation]).toEqual(['queue', 'enqueue']);
     expect(message + JSON.stringify(error)).not.toContain('hunter2');
   });
@@ -36,10 +51,17 @@ describe('parseWithSchema', () => {
       '~standard': {
         version: 1,
         vendor: 'test',
-        validate: () => ({ issues: [{ message: 'too odd' }, { message: 'bad', path: [{ key: 'a' }, 0, Symbol('s')] }] }),
+        validate: () => ({
+          issues: [
+            { message: 'too odd' },
+            { message: 'bad', path: [{ key: 'a' }, 0, Symbol('s')] },
+          ],
+        }),
       },
     };
-    await expect(parseWithSchema(schema, 1, { ...subject, code: 'data-loss' })).rejects.toMatchObject({
+    await expect(
+      parseWithSchema(schema, 1, { ...subject, code: 'data-loss' }),
+    ).rejects.toMatchObject({
       code: 'data-loss',
       message: 'payload of job "resize" is not valid: too odd; a.0.Symbol(s): bad',
     });

@@ -1,41 +1,118 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { describe, expect, it } from 'vitest';
 
-import { describe, it } from 'vitest';
+import { definePolicy, type OperationEvent, subscribeToOperations } from '../core/index.ts';
+import type { DriverPut, FileInfo } from './driver.ts';
+import { MemoryStorageDriver, memoryStorage } from './memory.ts';
+import { FileStorage } from './storage.ts';
 
-import { registerConformance } from '../core/index.ts';
-import { storageConformance } from './conformance/index.ts';
-import { diskStorage } from './disk/index.ts';
-import { memoryStorage } from './memory.ts';
+/** A memory driver whose first puts fail after they have read their body. */
+class FailingFirst extends MemoryStorageDriver {
+  failures = 1;
+  puts = 0;
 
-const memory = memoryStorage();
-registerConformance(
-  storageConformance,
-  {
-    adapter: 'memory',
-    capabilities: memory.capabilities,
-    create: async () => memoryStorage(),
-    dispose: async (s) => await s.close(),
-  },
-  { describe, it },
-);
-const dirs = new Map<object, string>();
-registerConformance(
-  storageConformance,
-  {
-    adapter: 'disk',
-    capabilities: diskStorage({ directory: 'unused' }).capabilities,
-    create: async () => {
-      const d = await mkdtemp(path.join(tmpdir(), 'st-'));
-      const s = diskStorage({ directory: d });
-      dirs.set(s, d);
-      return s;
-    },
-    dispose: async (s) => {
-      await s.close();
-      await rm(dirs.get(s) ?? '', { recursive: true });
-    },
-  },
-  { describe, it },
-);
+  override async put(
+    key: string,
+    body: Uint8Array | AsyncIterable<Uint8Array>,
+    options: DriverPut,
+    signal?: AbortSignal,
+  ): Promise<FileInfo> {
+    this.puts += 1;
+    if (this.puts > this.failures) return await super.put(key, body, options, signal);
+    if (!(body instanceof Uint8Array)) await Array.fromAsync(body);
+    throw Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
+  }
+}
+
+const retrying = definePolicy('retrying', { retry: { attempts: 2, initialDelay: 0 } });
+
+describe('storage › retries', () => {
+  it('bytes are sent again', async () => {
+    const driver = new FailingFirst();
+    const files = new FileStorage(driver, { policy: retrying });
+    await files.put('a', 'hello');
+    expect(driver.puts).toBe(2);
+    expect(await (await files.get('a')).text()).toBe('hello');
+  });
+
+  it('a blob is sent again', async () => {
+    const driver = new FailingFirst();
+    const files = new FileStorage(driver, { policy: retrying });
+    await files.put('a', new Blob(['hello']));
+    expect(await (await files.get('a')).text()).toBe('hello');
+  });
+
+  it('a stream is never sent again, since its first attempt has used it up', async () => {
+    const driver = new FailingFirst();
+    const files = new FileStorage(driver, { policy: retrying });
+    const put = files.put('a', new Blob(['hello']).stream());
+    await expect(put).rejects.toMatchObject({ code: 'unavailable', retryable: false });
+    expect(driver.puts).toBe(1);
+    expect(await files.exists('a')).toBe(false);
+  });
+
+  it('a conditional put is not repeated when its outcome is unknown', async () => {
+    const driver = new FailingFirst();
+    driver.put = async () => {
+      driver.puts += 1;
+      throw Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' });
+    };
+    const files = new FileStorage(driver, { policy: retrying });
+    await expect(files.put('a', 'x', { ifNoneMatch: '*' })).rejects.toMatchObject({
+      outcome: 'unknown',
+    });
+    expect(driver.puts).toBe(1);
+    await expect(files.put('a', 'x')).rejects.toMatchObject({ code: 'unavailable' });
+    expect(driver.puts).toBe(4);
+  });
+});
+
+describe('storage › events', () => {
+  it('each call is one event, with key and size and without content', async () => {
+    const files = memoryStorage();
+    const events: OperationEvent[] = [];
+    const unsubscribe = subscribeToOperations({
+      end: (event) => {
+        if (event.component === 'storage') events.push(event);
+      },
+    });
+    await files.put('a', 'secret content', { metadata: { note: 'hidden' } });
+    await files.exists('b');
+    await expect(files.get('c')).rejects.toMatchObject({ code: 'not-found' });
+    unsubscribe();
+    expect(events.map(({ operation, attributes }) => [operation, attributes])).toEqual([
+      ['put', { adapter: 'memory', key: 'a', size: 14 }],
+      ['exists', { adapter: 'memory', key: 'b' }],
+      ['get', { adapter: 'memory', key: 'c' }],
+    ]);
+    expect(events[2]?.error).toMatchObject({ code: 'not-found' });
+    expect(JSON.stringify(events)).not.toMatch(/secret|hidden/);
+  });
+});
+
+describe('storage › integrity', () => {
+  it('content that changed behind the back of the storage is data-loss, in one piece or as a stream', async () => {
+    const files = memoryStorage();
+    await files.put('a', new Uint8Array(200_000));
+    files.native.get('a')?.bytes.fill(1, 100_000, 100_001);
+    await expect((await files.get('a')).bytes()).rejects.toMatchObject({ code: 'data-loss' });
+    await expect(Array.fromAsync((await files.get('a')).stream())).rejects.toMatchObject({
+      code: 'data-loss',
+    });
+  });
+
+  it('a full memory storage refuses what is too much, and keeps what it has', async () => {
+    const files = memoryStorage({ maxBytes: 10 });
+    await files.put('a', '12345');
+    await expect(files.put('b', '123456')).rejects.toMatchObject({
+      code: 'resource-exhausted',
+      retryable: false,
+    });
+    await expect(files.put('b', new Blob(['123456789012']).stream())).rejects.toMatchObject({
+      code: 'resource-exhausted',
+    });
+    await files.put('a', '1234567890');
+    await files.delete('a');
+    await files.put('b', '1234567890');
+    expect((await files.list()).files.map(({ key }) => key)).toEqual(['b']);
+  });
+});

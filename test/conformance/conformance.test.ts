@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 
@@ -14,6 +14,12 @@ for (const { port, adapters } of ports) {
 }
 
 describe('conformance', () => {
+  it('every room that has a suite has its adapters registered', () => {
+    const suites = globSync('src/*/conformance{.ts,/index.ts}', { cwd: root });
+    const rooms = suites.map((file) => file.split(path.sep)[1]).filter((room) => room !== 'core');
+    expect(ports.map(({ port }) => port).toSorted()).toEqual(rooms.toSorted());
+  });
+
   it('the matrix in docs/conformance.md is current (npm run docs:matrix)', () => {
     const document = readFileSync(path.join(root, 'docs/conformance.md'), 'utf8');
     expect(document).toBe(insertMatrix(document, ports));

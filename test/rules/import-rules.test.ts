@@ -72,6 +72,11 @@ const VIOLATIONS: readonly { rule: string; file: string; code: string }[] = [
     code: `import bad from 'left-pad'; export { bad };`,
   },
   {
+    rule: 'vendor-is-listed',
+    file: 'src/cache/using.ts',
+    code: `export const bad = async () => { await using it = (await import('left-pad')).open(); return it; };`,
+  },
+  {
     rule: 'optional-peer-is-loaded-by-importPeer',
     file: 'src/directus/bad.ts',
     code: `import { create } from '@directus/sdk'; export const bad = create;`,

@@ -44,7 +44,8 @@ export const listCases: readonly Case[] = [
       const expected = keys.toSorted();
       for (const limit of [1, 2, 7, 22, 23, 24]) {
         const seen: string[] = [];
-        for (let after: string | undefined; ;) {
+        for (let after: string | undefined, pages = 0; ; pages += 1) {
+          assert.ok(pages < 50, 'the pages come to an end');
           const page = await storage.list({ limit, ...(after === undefined ? {} : { after }) });
           assert.ok(page.files.length <= limit);
           seen.push(...page.files.map(({ key }) => key));
@@ -94,7 +95,8 @@ export const listCases: readonly Case[] = [
       for (const key of ['a/1', 'a/2', 'b', 'c/1', 'c/2', 'd', 'e/1']) await storage.put(key, 'x');
       for (const limit of [1, 2, 3]) {
         const seen: string[] = [];
-        for (let after: string | undefined; ;) {
+        for (let after: string | undefined, pages = 0; ; pages += 1) {
+          assert.ok(pages < 50, 'the pages come to an end');
           const page = await storage.list({
             delimiter: '/',
             limit,

@@ -70,3 +70,15 @@ export function sha256Of(bytes: Uint8Array | string): string {
 export function bytesOf(text: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(text);
 }
+
+/** Fails unless both are the same bytes; without the difference, which of large content takes a minute to print. */
+export function sameBytes(
+  actual: Uint8Array,
+  expected: Uint8Array | undefined,
+  message = '',
+): void {
+  assert.ok(
+    expected !== undefined && Buffer.compare(actual, expected) === 0,
+    `${message} other bytes than expected`,
+  );
+}

@@ -1,0 +1,37 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+import { storageConformance } from '../../src/storage/conformance/index.ts';
+import { diskStorage } from '../../src/storage/disk/index.ts';
+import type { FileStorage } from '../../src/storage/index.ts';
+import { memoryStorage } from '../../src/storage/memory.ts';
+import { port, type RegisteredPort } from './registry.ts';
+
+const folders = new WeakMap<FileStorage, string>();
+
+/** Every storage adapter. */
+export const storagePort: RegisteredPort = port(storageConformance, [
+  {
+    adapter: 'memory',
+    capabilities: memoryStorage().capabilities,
+    create: async () => memoryStorage(),
+    dispose: async (storage) => {
+      await storage.close();
+    },
+  },
+  {
+    adapter: 'disk',
+    capabilities: diskStorage({ directory: 'unused' }).capabilities,
+    create: async () => {
+      const directory = await mkdtemp(path.join(tmpdir(), 'underpin-storage-'));
+      const storage = diskStorage({ directory });
+      folders.set(storage, directory);
+      return storage;
+    },
+    dispose: async (storage) => {
+      await storage.close();
+      await rm(folders.get(storage) ?? '', { recursive: true });
+    },
+  },
+]);
