@@ -13,7 +13,7 @@ import { port, type RegisteredPort } from './registry.ts';
 const folders = new WeakMap<DatabaseSubject, string>();
 
 /** The database port. */
-export const database: RegisteredPort = port(databaseConformance, [
+export const databasePort: RegisteredPort = port(databaseConformance, [
   {
     adapter: 'sqlite',
     capabilities: sqliteDatabase({ file: 'unused.db' }).capabilities,
