@@ -21,6 +21,7 @@ import type {
   StatementStream,
   StreamOptions,
 } from './driver.ts';
+import { foreground } from './foreground.ts';
 import { bridgeKysely, type StatementRunner } from './kysely-bridge.ts';
 import {
   applyMigrations,
@@ -125,7 +126,9 @@ export class Database<
       const ended = await this.#outermostTransaction(fn, options, attempt);
       if (ended !== undefined) return await this.#conclude(ended);
       // Full jitter: those who collided must not meet again.
-      await this.#clock.sleep(Math.random() * Math.min(1000, 10 * 2 ** attempt), options.signal);
+      await foreground(
+        this.#clock.sleep(Math.random() * Math.min(1000, 10 * 2 ** attempt), options.signal),
+      );
     }
   }
 
@@ -250,7 +253,7 @@ export class Database<
       );
   }
 
-  #inScope<Result extends StatementResult | StatementStream | void>(
+  #inScope<Result extends StatementResult | void>(
     scope: TransactionScope,
     call: ScopedCall,
     fn: (
@@ -264,7 +267,7 @@ export class Database<
     );
   }
 
-  async #guardedInScope<Result extends StatementResult | StatementStream | void>(
+  async #guardedInScope<Result extends StatementResult | void>(
     scope: TransactionScope,
     { name, attributes, signal = currentContext().signal }: ScopedCall,
     fn: (
@@ -274,8 +277,8 @@ export class Database<
   ): Promise<Result> {
     try {
       signal?.throwIfAborted();
-      const result = (await scope.use((transaction) => fn(transaction, signal), signal)) as Result;
-      if (result !== undefined && 'rows' in result) counted(attributes, result);
+      const result: Result = await scope.use((transaction) => fn(transaction, signal), signal);
+      if (result !== undefined) counted(attributes, result);
       return result;
     } catch (error) {
       throw this.wrap(error, name, signal);
@@ -288,25 +291,28 @@ export class Database<
     scope: TransactionScope | undefined,
   ): StatementStream {
     const signal = options.signal ?? currentContext().signal;
-    const attributes: OperationAttributes = { statement: query.sql, rows: 0 };
-    // The event covers the opening; a consumer may take a stream's rows over hours.
-    const stream =
-      scope === undefined
-        ? await this.run('stream', attributes, { signal }, async (current) =>
-            this.driver.stream(query, { ...options, signal: current }),
-          )
-        : await this.#inScope(
-            scope,
-            { name: 'stream', attributes, signal },
-            (transaction, current) => transaction.stream(query, { ...options, signal: current }),
-          );
+    const attributes = { adapter: this.adapter, statement: query.sql, rows: 0 };
+    // One event from the first row to the last, though this generator runs by fits and starts.
+    const { promise: ended, resolve: end, reject: fail } = Promise.withResolvers<void>();
+    operation('database', 'stream', attributes, async () => await ended).catch(() => undefined);
     try {
+      if (scope === undefined) await this.start({ signal });
+      const streaming = { ...options, signal };
+      const stream =
+        scope === undefined
+          ? this.driver.stream(query, streaming)
+          : await scope.use((transaction) => transaction.stream(query, streaming), signal);
       for await (const chunk of stream) {
         signal?.throwIfAborted();
+        attributes.rows += chunk.rows.length;
         yield chunk;
       }
     } catch (error) {
-      throw this.wrap(error, 'stream', signal);
+      const wrapped = this.wrap(error, 'stream', signal);
+      fail(wrapped);
+      throw wrapped;
+    } finally {
+      end();
     }
   }
 

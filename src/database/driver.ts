@@ -1,16 +1,16 @@
 import type { CompiledQuery, Dialect, QueryResult } from 'kysely';
 
-import type { Capabilities, Driver } from '../core/index.ts';
+import type { Driver } from '../core/index.ts';
 
-/** What a database adapter can do. */
-export interface DatabaseCapabilities extends Capabilities {
+/** What a database adapter can do. A type and no interface, which would not fit core's `Capabilities`. */
+export type DatabaseCapabilities = {
   /** Statements outside of a transaction go on while a transaction is open. When not, they wait for it to end. */
   readonly concurrentReads: boolean;
   /** A stream of rows is read as it is consumed. When not, all its rows are in memory at once. */
   readonly boundedStreams: boolean;
   /** A migration that fails leaves the schema as it was. */
   readonly transactionalDdl: boolean;
-}
+};
 
 /** The parts of a Kysely dialect that say how its SQL is written. */
 export type SqlDialect = Pick<

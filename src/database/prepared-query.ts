@@ -1,10 +1,13 @@
 import {
   type Compilable,
   type CompiledQuery,
+  DeleteQueryNode,
   DeleteResult,
   type Expression,
+  InsertQueryNode,
   InsertResult,
   type OperationNode,
+  UpdateQueryNode,
   UpdateResult,
   ValueNode,
 } from 'kysely';
@@ -156,18 +159,13 @@ function outputOf<Output>({ query }: CompiledQuery): (result: StatementResult) =
   const rows = (result: StatementResult): Output[] => result.rows as Output[];
   if ('returning' in query && query.returning !== undefined) return rows;
   // The casts restore what the builder's type says of its result.
-  switch (query.kind) {
-    case 'InsertQueryNode':
-      return (result) => [
-        new InsertResult(result.insertId, result.numAffectedRows ?? 0n) as Output,
-      ];
-    case 'UpdateQueryNode':
-      return (result) => [
-        new UpdateResult(result.numAffectedRows ?? 0n, result.numChangedRows) as Output,
-      ];
-    case 'DeleteQueryNode':
-      return (result) => [new DeleteResult(result.numAffectedRows ?? 0n) as Output];
-    default:
-      return rows;
-  }
+  if (InsertQueryNode.is(query))
+    return (result) => [new InsertResult(result.insertId, result.numAffectedRows ?? 0n) as Output];
+  if (UpdateQueryNode.is(query))
+    return (result) => [
+      new UpdateResult(result.numAffectedRows ?? 0n, result.numChangedRows) as Output,
+    ];
+  if (DeleteQueryNode.is(query))
+    return (result) => [new DeleteResult(result.numAffectedRows ?? 0n) as Output];
+  return rows;
 }

@@ -65,9 +65,9 @@ export class TransactionScope {
 
   /** Gives the connection to `fn`, for one call. Throws `failed-precondition` when this level, or one around it, has settled. */
   use<Result>(
-    fn: (transaction: DriverTransaction) => Result,
+    fn: (transaction: DriverTransaction) => Result | Promise<Result>,
     signal?: AbortSignal,
-  ): Result | Promise<Awaited<Result>> {
+  ): Result | Promise<Result> {
     this.#assertActive();
     return this.#turn.isIdle ? fn(this.#transaction) : this.#useInTurn(fn, signal);
   }
@@ -154,9 +154,9 @@ export class TransactionScope {
   }
 
   async #useInTurn<Result>(
-    fn: (transaction: DriverTransaction) => Result,
+    fn: (transaction: DriverTransaction) => Result | Promise<Result>,
     signal: AbortSignal | undefined,
-  ): Promise<Awaited<Result>> {
+  ): Promise<Result> {
     await this.#turn.acquire({ timeout: turnTimeout, signal });
     try {
       this.#assertActive();

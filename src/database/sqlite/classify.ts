@@ -179,7 +179,7 @@ function classifyNode(error: Error & { code?: unknown }, file: string): Classifi
     case 'EEXIST':
       return {
         code: 'permission-denied',
-        message: `the folder of "${file}" cannot be made: make the one above it writable for this user, or name another file (${String(error.code)})`,
+        message: `the folder of "${file}" cannot be made: make the one above it writable for this user, or name another file (${error.code})`,
       };
     case 'ERR_INVALID_STATE':
       return { code: 'failed-precondition', message: `the database "${file}" is closed` };

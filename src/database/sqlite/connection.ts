@@ -1,9 +1,4 @@
-import {
-  DatabaseSync,
-  type SQLInputValue,
-  type SQLOutputValue,
-  type StatementSync,
-} from 'node:sqlite';
+import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite';
 
 import { invalidArgument } from '../../core/index.ts';
 import { toSqliteValues } from './parameters.ts';

@@ -55,6 +55,8 @@ function toSqliteValue(value: unknown, index: number): SQLInputValue {
           'a Date: pass toISOString() for text that sorts by time, or getTime() for milliseconds',
         );
       throw refused(index, 'an object: pass JSON.stringify() of it');
+    case 'function':
+    case 'symbol':
     default:
       throw refused(index, `a ${typeof value}`);
   }

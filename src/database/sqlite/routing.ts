@@ -35,38 +35,29 @@ const rawOther: StatementKind = { ...other, isRaw: true };
 
 const firstWord = /^(?:\s|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*([a-z]+)/i;
 
+const byNode: Readonly<Partial<Record<CompiledQuery['query']['kind'], StatementKind>>> = {
+  SelectQueryNode: read,
+  InsertQueryNode: insert,
+  UpdateQueryNode: change,
+  DeleteQueryNode: change,
+};
+
+const byFirstWord: ReadonlyMap<string | undefined, StatementKind> = new Map([
+  ['select', rawRead],
+  ['values', rawRead],
+  ['with', rawWith],
+  ['insert', rawInsert],
+  ['replace', rawInsert],
+  ['update', rawChange],
+  ['delete', rawChange],
+]);
+
 /** Says what a statement is: by Kysely's node for what its builders made, by its first word for raw SQL. */
-export function kindOf({ query, sql }: CompiledQuery): StatementKind {
-  switch (query.kind) {
-    case 'SelectQueryNode':
-      return read;
-    case 'InsertQueryNode':
-      return insert;
-    case 'UpdateQueryNode':
-    case 'DeleteQueryNode':
-    case 'MergeQueryNode':
-      return change;
-    case 'RawNode':
-      return kindOfText(sql);
-    default:
-      return other;
-  }
+export function kindOf({ query, sql }: Pick<CompiledQuery, 'query' | 'sql'>): StatementKind {
+  return query.kind === 'RawNode' ? kindOfText(sql) : (byNode[query.kind] ?? other);
 }
 
-function kindOfText(sql: string): StatementKind {
-  switch (firstWord.exec(sql)?.[1]?.toLowerCase()) {
-    case 'select':
-    case 'values':
-      return rawRead;
-    case 'with':
-      return rawWith;
-    case 'insert':
-    case 'replace':
-      return rawInsert;
-    case 'update':
-    case 'delete':
-      return rawChange;
-    default:
-      return rawOther;
-  }
+/** Says what raw SQL is. */
+export function kindOfText(sql: string): StatementKind {
+  return byFirstWord.get(firstWord.exec(sql)?.[1]?.toLowerCase()) ?? rawOther;
 }

@@ -21,11 +21,12 @@ import type {
   StatementStream,
   StreamOptions,
 } from '../driver.ts';
+import { foreground } from '../foreground.ts';
 import { Semaphore } from '../semaphore.ts';
 import { classifySqlite, isBusy, isRefusedWrite } from './classify.ts';
 import { SqliteConnection } from './connection.ts';
 import { toSqliteValues } from './parameters.ts';
-import { kindOf, type StatementKind } from './routing.ts';
+import { kindOf, kindOfText, type StatementKind } from './routing.ts';
 
 /** A {@link SqliteDriver}'s options, with every default filled in. */
 export interface SqliteDriverOptions {
@@ -257,7 +258,7 @@ export class SqliteDriver implements DatabaseDriver {
         return fn();
       } catch (error) {
         if (!isBusy(error) || clock.now() >= deadline) throw error;
-        await clock.sleep(pause, signal);
+        await foreground(clock.sleep(pause, signal));
       }
     }
   }
@@ -294,7 +295,7 @@ class SqliteTransaction implements DriverTransaction {
   readonly #release: () => void;
   readonly #streams = new Set<Iterator<unknown>>();
   #isOver = false;
-  #broken: unknown;
+  #broken: Error | undefined;
 
   constructor(connection: SqliteConnection, release: () => void) {
     this.#connection = connection;
@@ -335,12 +336,9 @@ class SqliteTransaction implements DriverTransaction {
   }
 
   script(text: string): void {
-    this.#guard(
-      kindOf({ sql: text, query: { kind: 'RawNode' } } as unknown as CompiledQuery),
-      (connection) => {
-        connection.script(text);
-      },
-    );
+    this.#guard(kindOfText(text), (connection) => {
+      connection.script(text);
+    });
   }
 
   savepoint(name: string): void {
@@ -397,7 +395,12 @@ class SqliteTransaction implements DriverTransaction {
         this.#broken = transactionStatementRefused();
       else return result;
     } catch (error) {
-      if (this.#connection.native.isOpen && !this.#connection.inTransaction) this.#broken = error;
+      if (
+        error instanceof Error &&
+        this.#connection.native.isOpen &&
+        !this.#connection.inTransaction
+      )
+        this.#broken = error;
       throw error;
     }
     throw this.#broken;

@@ -1,0 +1,199 @@
+import type { CompiledQuery } from 'kysely';
+import { describe, expect, it } from 'vitest';
+
+import { runConformanceCase, systemClock } from '../core/index.ts';
+import { type ConformanceSchema, databaseConformance } from './conformance.ts';
+import { Database } from './database.ts';
+import type { DatabaseDriver, DriverTransaction, StatementResult } from './driver.ts';
+import { SqliteDriver } from './sqlite/sqlite-driver.ts';
+
+type Break = (driver: DatabaseDriver) => Partial<DatabaseDriver>;
+
+function working(): DatabaseDriver {
+  return new SqliteDriver({
+    file: ':memory:',
+    synchronous: 'normal',
+    waitTimeout: 500,
+    clock: systemClock,
+  });
+}
+
+/** The working driver with some of its methods replaced. */
+function overriding<Target extends object>(target: Target, overrides: Partial<Target>): Target {
+  return new Proxy(target, {
+    get: (_, name) => {
+      const value: unknown = Reflect.get(name in overrides ? overrides : target, name);
+      if (typeof value !== 'function' || name in overrides) return value;
+      return (value as (...values: unknown[]) => unknown).bind(target);
+    },
+  });
+}
+
+function transactions(
+  change: (transaction: DriverTransaction) => Partial<DriverTransaction>,
+): Break {
+  return (driver) => ({
+    begin: async (signal) => {
+      const transaction = await driver.begin(signal);
+      return overriding(transaction, change(transaction));
+    },
+  });
+}
+
+function results(
+  change: (result: StatementResult, query: CompiledQuery) => StatementResult,
+): Break {
+  return (driver) => ({
+    execute: async (query, signal) => change(await driver.execute(query, signal), query),
+  });
+}
+
+function mapValues(result: StatementResult, change: (value: unknown) => unknown): StatementResult {
+  const rows = result.rows.map((row) =>
+    Object.fromEntries(Object.entries(row).map(([name, value]) => [name, change(value)])),
+  );
+  return { ...result, rows };
+}
+
+const brokenDrivers: Readonly<Record<string, Break>> = {
+  'forgets to commit': transactions((transaction) => ({ commit: () => transaction.rollback() })),
+  'commits in place of rolling back': transactions((transaction) => ({
+    rollback: () => transaction.commit(),
+  })),
+  'has no savepoints': transactions(() => ({
+    savepoint: () => undefined,
+    rollbackToSavepoint: () => undefined,
+    releaseSavepoint: () => undefined,
+  })),
+  'rolls back more than the savepoint': transactions((transaction) => {
+    let first = '';
+    return {
+      savepoint: (name) => {
+        first ||= name;
+        return transaction.savepoint(name);
+      },
+      rollbackToSavepoint: () => transaction.rollbackToSavepoint(first),
+    };
+  }),
+  'runs statements of a transaction outside of it': (driver) => ({
+    begin: async () => ({
+      ...noTransaction,
+      execute: async (query: CompiledQuery) => await driver.execute(query),
+      executeMany: async (query: CompiledQuery, rows: readonly (readonly unknown[])[]) => {
+        for (const parameters of rows) await driver.execute({ ...query, parameters });
+        return { rows: [], numAffectedRows: BigInt(rows.length) };
+      },
+      stream: (query, options) => driver.stream(query, options),
+      script: () => undefined,
+    }),
+  }),
+  'stops executeMany silently at the first failure': transactions((transaction) => ({
+    executeMany: async (query, rows) => {
+      let count = 0n;
+      for (const row of rows) {
+        try {
+          await transaction.executeMany(query, [row]);
+          count += 1n;
+        } catch {
+          break;
+        }
+      }
+      return { rows: [], numAffectedRows: count };
+    },
+  })),
+  'rounds large integers': results((result) =>
+    mapValues(result, (value) => (typeof value === 'bigint' ? Number(value) : value)),
+  ),
+  'gives every integer as bigint': results((result) =>
+    mapValues(result, (value) => (Number.isInteger(value) ? BigInt(value as number) : value)),
+  ),
+  'cuts text at NUL': results((result) =>
+    mapValues(result, (value) => (typeof value === 'string' ? value.split('\0')[0] : value)),
+  ),
+  'gives bytes as text': results((result) =>
+    mapValues(result, (value) =>
+      value instanceof Uint8Array ? new TextDecoder().decode(value) : value,
+    ),
+  ),
+  'does not count rows': results(({ rows }) => ({ rows })),
+  'knows no constraint': () => ({ classify: () => undefined }),
+  'blames the caller for everything': () => ({ classify: () => ({ code: 'invalid-argument' }) }),
+  'gives a stream twice': (driver) => ({
+    stream: async function* (query, options) {
+      yield* driver.stream(query, options);
+      yield* driver.stream(query, options);
+    },
+  }),
+  'ends a stream after its first chunk': (driver) => ({
+    stream: async function* (query, options) {
+      for await (const chunk of driver.stream(query, options)) {
+        yield chunk;
+        return;
+      }
+    },
+  }),
+  'drains without waiting': () => ({ drain: async () => undefined }),
+  'waits for the writer in spite of an abort': (driver) => ({
+    begin: async () => await driver.begin(),
+  }),
+  'keeps the connection after a failed transaction': (driver) => ({
+    begin: async (signal) => {
+      const transaction = await driver.begin(signal);
+      return overriding(transaction, { rollback: () => undefined });
+    },
+  }),
+  'claims reads beside a transaction': (driver) => ({
+    capabilities: { ...driver.capabilities, concurrentReads: true },
+  }),
+  'is never down': () => ({ close: async () => undefined }),
+};
+
+const noTransaction: Pick<
+  DriverTransaction,
+  'commit' | 'rollback' | 'savepoint' | 'rollbackToSavepoint' | 'releaseSavepoint'
+> = {
+  commit: () => undefined,
+  rollback: () => undefined,
+  savepoint: () => undefined,
+  rollbackToSavepoint: () => undefined,
+  releaseSavepoint: () => undefined,
+};
+
+async function failures(change: Break): Promise<string[]> {
+  const failed: string[] = [];
+  for (const conformanceCase of databaseConformance.cases) {
+    const drivers: DatabaseDriver[] = [];
+    const driver = working();
+    const broken = overriding(driver, change(driver));
+    const result = await runConformanceCase(conformanceCase, {
+      adapter: 'broken',
+      capabilities: broken.capabilities,
+      create: async () => {
+        drivers.push(driver);
+        return new Database<ConformanceSchema>(broken);
+      },
+      dispose: async () => {
+        for (const each of drivers) await each.close();
+      },
+    });
+    if (result.status === 'failed') failed.push(result.id);
+    // One is enough to catch it.
+    if (failed.length > 0) break;
+  }
+  return failed;
+}
+
+describe('database conformance', () => {
+  it('states each rule once', () => {
+    const ids = databaseConformance.cases.map(({ id }) => id);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  it('lets the working driver through', async () => {
+    expect(await failures(() => ({}))).toEqual([]);
+  });
+
+  it.for(Object.keys(brokenDrivers))('catches a driver that %s', async (name) => {
+    expect(await failures(brokenDrivers[name] ?? (() => ({})))).not.toEqual([]);
+  });
+});

@@ -1,0 +1,154 @@
+import { afterEach, describe, expect, it } from 'vitest';
+
+import { definePolicy, fakeClock, InfrastructureError, runWithContext } from '../core/index.ts';
+import { systemClock } from '../core/index.ts';
+import { Database } from './database.ts';
+import type { DatabaseDriver } from './driver.ts';
+import { SqliteDriver } from './sqlite/sqlite-driver.ts';
+
+interface Schema {
+  item: { id: number };
+}
+
+class Collision extends Error {}
+
+const opened: Database<Schema>[] = [];
+
+afterEach(async () => {
+  for (const each of opened.splice(0)) await each.close();
+});
+
+/** A database whose commits fail so many times, as one that serializes transactions does. */
+async function colliding(
+  collisions: number,
+): Promise<{ database: Database<Schema>; clock: ReturnType<typeof fakeClock> }> {
+  const clock = fakeClock();
+  const driver = new SqliteDriver({
+    file: ':memory:',
+    synchronous: 'normal',
+    waitTimeout: 1000,
+    clock: systemClock,
+  });
+  const { classify } = driver;
+  const begin = driver.begin.bind(driver);
+  let left = collisions;
+  const broken: Partial<DatabaseDriver> = {
+    classify: (error) => (error instanceof Collision ? { code: 'aborted' } : classify(error)),
+    begin: async (signal) => {
+      const transaction = await begin(signal);
+      const commit = transaction.commit.bind(transaction);
+      transaction.commit = () => {
+        if (left === 0) return commit();
+        left -= 1;
+        void transaction.rollback();
+        throw new Collision('could not serialize');
+      };
+      return transaction;
+    },
+  };
+  const database = new Database<Schema>(Object.assign(driver, broken), { clock });
+  opened.push(database);
+  await database.query.schema.createTable('item').addColumn('id', 'integer').execute();
+  return { database, clock };
+}
+
+async function ids({ query }: Database<Schema>): Promise<number[]> {
+  return (await query.selectFrom('item').select('id').execute()).map(({ id }) => id);
+}
+
+describe('transaction › retries', () => {
+  it('runs the function again after a serialization failure, and takes effect once', async () => {
+    const { database, clock } = await colliding(2);
+    let runs = 0;
+    const seen: string[] = [];
+    const transaction = database.transaction(async () => {
+      runs += 1;
+      await database.afterCommit(() => void seen.push('committed'));
+      await database.query.insertInto('item').values({ id: runs }).execute();
+    });
+    for (let step = 0; step < 3; step += 1) await clock.advance(1000);
+    await transaction;
+    expect(await ids(database)).toEqual([3]);
+    expect(seen).toEqual(['committed']);
+  });
+
+  it('gives up after so many', async () => {
+    const { database, clock } = await colliding(10);
+    let runs = 0;
+    const transaction = database.transaction(async () => void (runs += 1), { retries: 2 });
+    const failed = transaction.catch((error: unknown) => error);
+    for (let step = 0; step < 3; step += 1) await clock.advance(1000);
+    expect(await failed).toMatchObject({ code: 'aborted', outcome: 'not-applied' });
+    expect(runs).toBe(3);
+  });
+
+  it('a nested transaction is not run again by itself', async () => {
+    const { database, clock } = await colliding(1);
+    const runs = { outer: 0, inner: 0 };
+    const transaction = database.transaction(async () => {
+      runs.outer += 1;
+      await database.transaction(async () => void (runs.inner += 1));
+    });
+    await clock.advance(1000);
+    await transaction;
+    expect(runs).toEqual({ outer: 2, inner: 2 });
+  });
+
+  it("an error of the function's own is no reason to repeat it, whatever the policy", async () => {
+    const policy = definePolicy('eager', { retry: { attempts: 3, initialDelay: 1 } });
+    const driver = new SqliteDriver({
+      file: ':memory:',
+      synchronous: 'normal',
+      waitTimeout: 1000,
+      clock: systemClock,
+    });
+    const database = new Database<Schema>(driver, { policy });
+    opened.push(database);
+    let runs = 0;
+    const mine = new InfrastructureError({
+      code: 'unavailable',
+      component: 'mail',
+      outcome: 'not-applied',
+      message: 'mine',
+    });
+    const transaction = database.transaction(async () => {
+      runs += 1;
+      throw mine;
+    });
+    await expect(transaction).rejects.toBe(mine);
+    expect(runs).toBe(1);
+  });
+});
+
+describe('transaction › signal', () => {
+  it('is that of the context when none is given', async () => {
+    const { database } = await colliding(0);
+    const controller = new AbortController();
+    await runWithContext({ signal: controller.signal }, async () => {
+      const transaction = database.transaction(async () => {
+        await database.query.insertInto('item').values({ id: 1 }).execute();
+        controller.abort();
+        await database.query.insertInto('item').values({ id: 2 }).execute();
+      });
+      await expect(transaction).rejects.toMatchObject({ code: 'cancelled' });
+    });
+    expect(await ids(database)).toEqual([]);
+  });
+});
+
+describe('kysely › transaction settings', () => {
+  it('that the engine does not have are refused', async () => {
+    const { database } = await colliding(0);
+    const transaction = database.query
+      .transaction()
+      .setIsolationLevel('serializable')
+      .execute(async () => undefined);
+    await expect(transaction).rejects.toMatchObject({ code: 'unimplemented' });
+    await expect(
+      database.query
+        .transaction()
+        .setAccessMode('read only')
+        .execute(async () => undefined),
+    ).rejects.toMatchObject({ code: 'unimplemented' });
+  });
+});

@@ -1,0 +1,523 @@
+import {
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readFile,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+
+import * as fc from 'fast-check';
+import { type Generated, sql } from 'kysely';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import { fakeClock, InfrastructureError } from '../../core/index.ts';
+import { sqliteDatabase, type SqliteDatabase, type SqliteDatabaseOptions } from './index.ts';
+
+interface Schema {
+  item: { id: Generated<number | bigint>; name: string | number; extra: unknown };
+}
+
+let folder: string;
+let file: string;
+const opened: { close(): unknown }[] = [];
+
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'underpin-sqlite-'));
+  file = path.join(folder, 'app.db');
+});
+
+afterEach(async () => {
+  for (const each of opened.splice(0).toReversed()) await each.close();
+  await rm(folder, { recursive: true });
+});
+
+function open(options: Partial<SqliteDatabaseOptions> = {}): SqliteDatabase<Schema> {
+  const database = sqliteDatabase<Schema>({ file, ...options });
+  opened.push(database);
+  return database;
+}
+
+/** Another process, as far as SQLite's locks go. */
+function openRaw(): DatabaseSync {
+  const raw = new DatabaseSync(file);
+  opened.push({ close: () => raw.isOpen && raw.close() });
+  return raw;
+}
+
+async function openWithItems(
+  options: Partial<SqliteDatabaseOptions> = {},
+): Promise<SqliteDatabase<Schema>> {
+  const database = open(options);
+  await sql`create table item (id integer primary key, name text not null, extra)`.execute(
+    database.query,
+  );
+  return database;
+}
+
+async function failure(promise: Promise<unknown>): Promise<InfrastructureError> {
+  const error: unknown = await promise.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (InfrastructureError.is(error)) return error;
+  throw new Error('it did not fail as it should', { cause: error });
+}
+
+const add = async ({ query }: SqliteDatabase<Schema>, name: string): Promise<unknown> =>
+  await query.insertInto('item').values({ name, extra: null }).execute();
+
+const names = async ({ query }: SqliteDatabase<Schema>): Promise<unknown[]> =>
+  (await query.selectFrom('item').select('name').orderBy('id').execute()).map(({ name }) => name);
+
+describe('sqlite › the file', () => {
+  it('is made with its folders, in WAL mode, with foreign keys on', async () => {
+    file = path.join(folder, 'a', 'b', 'app.db');
+    const { writer } = await open()
+      .start()
+      .then(() => (opened.at(-1) as SqliteDatabase).native);
+    expect(writer.prepare('pragma journal_mode').get()).toEqual({ journal_mode: 'wal' });
+    expect(writer.prepare('pragma foreign_keys').get()).toEqual({ foreign_keys: 1 });
+    expect(writer.prepare('pragma synchronous').get()).toEqual({ synchronous: 1 });
+  });
+
+  it('is synced at every commit when asked to', async () => {
+    const database = open({ synchronous: 'full' });
+    await database.start();
+    expect(database.native.writer.prepare('pragma synchronous').get()).toEqual({ synchronous: 2 });
+  });
+
+  it('keeps what was committed, and is one file once closed', async () => {
+    const database = await openWithItems();
+    await add(database, 'kept');
+    await database.close();
+    await expect(stat(`${file}-wal`)).rejects.toThrow('ENOENT');
+    expect(await names(open())).toEqual(['kept']);
+  });
+
+  it('is not touched before the first use', async () => {
+    open();
+    await expect(stat(file)).rejects.toThrow('ENOENT');
+  });
+
+  it.for([
+    ['', 'invalid-argument'],
+    ['a\0b', 'invalid-argument'],
+    ['file:app.db?mode=memory', 'invalid-argument'],
+  ] as const)('%j is refused', ([name, code]) => {
+    expect(() => sqliteDatabase({ file: name })).toThrow(expect.objectContaining({ code }));
+  });
+
+  it('an unknown synchronous mode is refused', () => {
+    // As from an environment variable.
+    const synchronous = 'off; drop table item' as 'normal';
+    expect(() => sqliteDatabase({ file, synchronous })).toThrow(
+      expect.objectContaining({ code: 'invalid-argument' }),
+    );
+  });
+});
+
+describe('sqlite › what cannot be opened says what to do, and is left as it was', () => {
+  it('a file that is no database', async () => {
+    const text = 'a diary, not a database\n'.repeat(500);
+    await writeFile(file, text);
+    const error = await failure(open().start());
+    expect(error).toMatchObject({ code: 'data-loss', outcome: 'not-applied' });
+    expect(error.message).toContain(file);
+    expect(error.message).toContain('not an SQLite database');
+    expect(await readFile(file, 'utf8')).toBe(text);
+  });
+
+  it('a database that was cut off', async () => {
+    const database = await openWithItems();
+    await database.transaction(async () => {
+      for (let id = 0; id < 500; id += 1) await add(database, 'x'.repeat(200));
+    });
+    await database.close();
+    await truncate(file, 8192);
+    const before = await readFile(file);
+    const error = await failure(names(open()));
+    expect(error).toMatchObject({ code: 'data-loss', retryable: false });
+    expect(error.message).toMatch(/damaged/);
+    await opened.pop()?.close();
+    expect(await readFile(file)).toEqual(before);
+  });
+
+  it('a folder', async () => {
+    await mkdir(file);
+    const error = await failure(open().start());
+    expect(error.code).toBe('permission-denied');
+    expect(error.message).toContain('must be a file');
+  });
+
+  it('a file below something that is no folder', async () => {
+    await writeFile(path.join(folder, 'occupied'), '');
+    file = path.join(folder, 'occupied', 'app.db');
+    const error = await failure(open().start());
+    expect(error.code).toBe('permission-denied');
+    expect(error.message).toMatch(/folder of .* cannot be made/);
+  });
+
+  it('can be opened again once the cause is gone', async () => {
+    await mkdir(file);
+    const database = open();
+    await failure(database.start());
+    await rm(file, { recursive: true });
+    await sql`create table item (id integer primary key, name text, extra)`.execute(database.query);
+    expect(await names(database)).toEqual([]);
+  });
+});
+
+describe('sqlite › a full disk', () => {
+  // A limit on the file's pages fails in the same way and place as the file system.
+  async function openFull(): Promise<SqliteDatabase<Schema>> {
+    const database = await openWithItems();
+    await add(database, 'kept');
+    await sql`pragma max_page_count = 4`.execute(database.query);
+    return database;
+  }
+
+  it('fails the statement, keeps what was committed, and goes on once there is space', async () => {
+    const database = await openFull();
+    const error = await failure(add(database, 'x'.repeat(100_000)));
+    expect(error).toMatchObject({
+      code: 'resource-exhausted',
+      retryable: false,
+      outcome: 'not-applied',
+    });
+    expect(error.message).toContain('free some space');
+    expect(await names(database)).toEqual(['kept']);
+    await sql`pragma max_page_count = 100000`.execute(database.query);
+    await add(database, 'later');
+    expect(await names(database)).toEqual(['kept', 'later']);
+  });
+
+  it('undoes the whole transaction, whatever its function makes of the error', async () => {
+    const database = await openFull();
+    const transaction = database.transaction(async () => {
+      await add(database, 'before');
+      await failure(add(database, 'x'.repeat(100_000)));
+      // SQLite has ended the transaction: this must not take effect by itself.
+      await failure(add(database, 'after'));
+    });
+    await failure(transaction);
+    expect(await names(database)).toEqual(['kept']);
+  });
+});
+
+describe('sqlite › locks', () => {
+  it('a writer of another process is waited for without blocking', async () => {
+    const database = await openWithItems();
+    const other = openRaw();
+    other.exec('begin immediate');
+    const adding = add(database, 'mine');
+    let turns = 0;
+    while (turns < 20) {
+      await new Promise((resolve) => setImmediate(resolve));
+      turns += 1;
+    }
+    other.exec("insert into item (name) values ('theirs'); commit");
+    await adding;
+    expect(await names(database)).toEqual(['theirs', 'mine']);
+  });
+
+  it('readers go on while another process writes', async () => {
+    const database = await openWithItems();
+    openRaw().exec("begin immediate; insert into item (name) values ('theirs')");
+    expect(await names(database)).toEqual([]);
+  });
+
+  it('the wait for another process ends', async () => {
+    const clock = fakeClock();
+    const database = await openWithItems({ clock, waitTimeout: 100 });
+    openRaw().exec('begin immediate');
+    const adding = failure(add(database, 'mine'));
+    const beginning = failure(database.transaction(async () => undefined));
+    // Two waits, one after the other, each with a sleep of at most 25 ms at a time.
+    for (let step = 0; step < 20; step += 1) await clock.advance(25);
+    expect(await adding).toMatchObject({
+      code: 'unavailable',
+      retryable: true,
+      outcome: 'not-applied',
+    });
+    await beginning;
+    opened.pop()?.close();
+    await add(database, 'later');
+    expect(await names(database)).toEqual(['later']);
+  });
+
+  it('the wait for the open transaction ends, and says how many wait', async () => {
+    const database = await openWithItems({ waitTimeout: 5 });
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+    const outside = begun.then(async () => await failure(add(database, 'mine')));
+    await database.transaction(async () => {
+      begin();
+      expect(await outside).toMatchObject({
+        code: 'resource-exhausted',
+        outcome: 'not-applied',
+        details: { waiting: 1 },
+      });
+    });
+    await add(database, 'later');
+    expect(await names(database)).toEqual(['later']);
+  });
+
+  it('there are sixteen streams at once, and the next waits its time', async () => {
+    const database = await openWithItems({ waitTimeout: 5 });
+    await database.transaction(async () => {
+      await add(database, 'a');
+      await add(database, 'b');
+    });
+    const streams = Array.from({ length: 17 }, () =>
+      database.query.selectFrom('item').select('name').stream(1),
+    );
+    for (const stream of streams.slice(0, 16)) await stream.next();
+    expect((await failure(streams[16]?.next() ?? Promise.resolve())).code).toBe(
+      'resource-exhausted',
+    );
+    await streams[0]?.return?.();
+    const stream = database.query.selectFrom('item').select('name').stream(1);
+    expect(await stream.next()).toEqual({ done: false, value: { name: 'a' } });
+  });
+});
+
+describe('sqlite › values', () => {
+  it('whatever is stored comes back the same', async () => {
+    const database = await openWithItems();
+    const stored = fc.oneof(
+      fc.string({ unit: 'grapheme' }),
+      fc.string({ unit: 'binary' }).filter((text) => text.isWellFormed()),
+      fc.integer(),
+      fc.maxSafeInteger(),
+      fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+      fc.double({ noNaN: true }).filter((value) => !Object.is(value, -0)),
+      fc.uint8Array(),
+      fc.constant(null),
+    );
+    await fc.assert(
+      fc.asyncProperty(stored, async (value) => {
+        const { rows } = await sql<{ value: unknown }>`select ${value} as value`.execute(
+          database.query,
+        );
+        const isSafe =
+          typeof value === 'bigint' &&
+          value >= Number.MIN_SAFE_INTEGER &&
+          value <= Number.MAX_SAFE_INTEGER;
+        expect(rows).toEqual([{ value: isSafe ? Number(value) : value }]);
+      }),
+    );
+  });
+
+  it('an integer is stored as one, also in a column of text', async () => {
+    const database = await openWithItems();
+    await database.query.insertInto('item').values({ name: 5, extra: 7 }).execute();
+    const { rows } = await sql`select name, typeof(extra) as type from item`.execute(
+      database.query,
+    );
+    expect(rows).toEqual([{ name: '5', type: 'integer' }]);
+  });
+
+  it('a boolean is 1 or 0, and every view of bytes is a blob', async () => {
+    const database = await openWithItems();
+    const bytes = Uint8Array.of(1, 2, 3, 4);
+    const { rows } =
+      await sql`select ${true} as yes, ${false} as no, ${bytes.buffer} as buffer, ${new DataView(bytes.buffer, 1, 2)} as part`.execute(
+        database.query,
+      );
+    expect(rows).toEqual([{ yes: 1, no: 0, buffer: bytes, part: Uint8Array.of(2, 3) }]);
+  });
+
+  it.for([
+    ['a Date', new Date(0), /toISOString/],
+    ['an object', { secret: 'value' }, /JSON\.stringify/],
+    ['NaN', Number.NaN, /NaN/],
+    ['undefined', undefined, /undefined/],
+    ['a symbol', Symbol('secret'), /symbol/],
+    ['an integer of more than 64 bits', 2n ** 64n, /64 bits/],
+  ] as const)('%s is refused with what to do', async ([, value, message]) => {
+    const database = await openWithItems();
+    const error = await failure(sql`select ${1}, ${value}`.execute(database.query));
+    expect(error).toMatchObject({
+      code: 'invalid-argument',
+      outcome: 'not-applied',
+      details: { parameter: 2 },
+    });
+    expect(error.message).toMatch(message);
+    expect(error.message).not.toMatch(/secret/);
+  });
+
+  it('a new id beyond 2^53 is exact', async () => {
+    const database = await openWithItems();
+    const result = await database.query
+      .insertInto('item')
+      .values({ id: 9007199254740993n, name: 'x', extra: null })
+      .executeTakeFirst();
+    expect(result.insertId).toBe(9007199254740993n);
+  });
+
+  it('a column called __proto__ is a column', async () => {
+    const { rows } = await sql`select 1 as "__proto__"`.execute(open({ file: ':memory:' }).query);
+    expect(Object.getOwnPropertyDescriptor(rows[0], '__proto__')?.value).toBe(1);
+    expect(Object.getPrototypeOf(rows[0])).toBe(Object.prototype);
+  });
+});
+
+describe('sqlite › statements', () => {
+  it('a second statement in one text is refused, and the first has no effect', async () => {
+    const database = await openWithItems();
+    const error = await failure(
+      sql`insert into item (name) values ('a'); drop table item`.execute(database.query),
+    );
+    expect(error.code).toBe('invalid-argument');
+    expect(await names(database)).toEqual([]);
+  });
+
+  it.for(['select 1 as one;', 'select 1 as one -- the end', 'select 1 as one; /* the end */ ;\n'])(
+    '%j is one statement',
+    async (text) => {
+      expect((await sql.raw(text).execute(open({ file: ':memory:' }).query)).rows).toEqual([
+        { one: 1 },
+      ]);
+    },
+  );
+
+  it('an empty text is refused', async () => {
+    expect((await failure(sql`-- nothing`.execute(open({ file: ':memory:' }).query))).code).toBe(
+      'invalid-argument',
+    );
+  });
+
+  it('raw SQL cannot begin a transaction', async () => {
+    const database = await openWithItems();
+    expect((await failure(sql`begin`.execute(database.query))).code).toBe('failed-precondition');
+    await add(database, 'later');
+    expect(openRaw().prepare('select name from item').all()).toEqual([{ name: 'later' }]);
+  });
+
+  it.for(['commit', 'rollback', '/* sly */ END'])(
+    'raw %s cannot end a transaction',
+    async (text) => {
+      const database = await openWithItems();
+      const transaction = database.transaction(async () => {
+        await failure(sql.raw(text).execute(database.query));
+        await add(database, 'after');
+      });
+      expect((await failure(transaction)).code).toBe('failed-precondition');
+      expect(await names(database)).toEqual([]);
+    },
+  );
+
+  it('more different texts than are kept prepared give the right rows', async () => {
+    const database = open({ file: ':memory:' });
+    for (let round = 0; round < 2; round += 1) {
+      for (let n = 0; n < 600; n += 1) {
+        expect((await sql.raw(`select ${n} as n${n}`).execute(database.query)).rows).toEqual([
+          { [`n${n}`]: n },
+        ]);
+      }
+    }
+  });
+
+  it('a star follows a schema that another process changes', async () => {
+    const database = await openWithItems();
+    await add(database, 'a');
+    const all = database.query.selectFrom('item').selectAll();
+    expect(await all.execute()).toEqual([{ id: 1, name: 'a', extra: null }]);
+    openRaw().exec(
+      "alter table item drop column extra; alter table item add column note text default 'n'",
+    );
+    expect(await all.execute()).toEqual([{ id: 1, name: 'a', note: 'n' }]);
+  });
+
+  it('what is affected by an insert that is ignored is none', async () => {
+    const database = await openWithItems();
+    const insert = database.query
+      .insertInto('item')
+      .values({ id: 1, name: 'a', extra: null })
+      .orIgnore();
+    expect(await insert.executeTakeFirst()).toMatchObject({
+      insertId: 1n,
+      numInsertedOrUpdatedRows: 1n,
+    });
+    expect(await insert.executeTakeFirst()).toMatchObject({
+      insertId: undefined,
+      numInsertedOrUpdatedRows: 0n,
+    });
+  });
+
+  it('JSON functions, conflicts, window functions and returning work through the builder', async () => {
+    const database = await openWithItems();
+    const { query } = database;
+    await query
+      .insertInto('item')
+      .values([
+        { id: 1, name: 'a', extra: JSON.stringify({ n: 1 }) },
+        { id: 2, name: 'b', extra: '{"n":2}' },
+      ])
+      .execute();
+    const upserted = await query
+      .insertInto('item')
+      .values({ id: 1, name: 'c', extra: null })
+      .onConflict((conflict) =>
+        conflict
+          .column('id')
+          .doUpdateSet((expression) => ({ name: expression.ref('excluded.name') })),
+      )
+      .returning(['id', 'name'])
+      .execute();
+    const { rows } =
+      await sql`select extra ->> 'n' as n, row_number() over (order by id desc) as place from item order by id`.execute(
+        query,
+      );
+    expect(upserted).toEqual([{ id: 1, name: 'c' }]);
+    expect(rows).toEqual([
+      { n: 1, place: 2 },
+      { n: 2, place: 1 },
+    ]);
+  });
+
+  it('a constraint of an index on an expression is named', async () => {
+    const database = await openWithItems();
+    await sql`create unique index item_lower on item (lower(name))`.execute(database.query);
+    await add(database, 'Ada');
+    expect((await failure(add(database, 'ADA'))).details).toEqual({
+      constraint: 'unique',
+      name: 'item_lower',
+    });
+  });
+
+  it('a constraint over several columns names them all', async () => {
+    const database = await openWithItems();
+    await sql`create unique index item_both on item (name, extra)`.execute(database.query);
+    const insert = database.query.insertInto('item').values({ name: 'a', extra: 'b' });
+    await insert.execute();
+    expect((await failure(insert.execute())).details).toEqual({
+      constraint: 'unique',
+      table: 'item',
+      columns: ['name', 'extra'],
+    });
+  });
+});
+
+describe('sqlite › memory', () => {
+  it('is one database for all connections of one object, and another for the next', async () => {
+    file = ':memory:';
+    const [one, other] = [await openWithItems(), await openWithItems()];
+    await add(one, 'a');
+    expect([await names(one), await names(other)]).toEqual([['a'], []]);
+  });
+
+  it('a copied file is a database too, once it is closed', async () => {
+    const database = await openWithItems();
+    await add(database, 'a');
+    await database.close();
+    await copyFile(file, path.join(folder, 'copy.db'));
+    file = path.join(folder, 'copy.db');
+    expect(await names(open())).toEqual(['a']);
+  });
+});

@@ -1,0 +1,39 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+import {
+  type ConformanceSchema,
+  databaseConformance,
+  type DatabaseSubject,
+} from '../../src/database/conformance.ts';
+import { sqliteDatabase } from '../../src/database/sqlite/index.ts';
+import { port, type RegisteredPort } from './registry.ts';
+
+const folders = new WeakMap<DatabaseSubject, string>();
+
+/** The database port. */
+export const databasePort: RegisteredPort = port(databaseConformance, [
+  {
+    adapter: 'sqlite',
+    capabilities: sqliteDatabase({ file: 'unused.db' }).capabilities,
+    async create() {
+      const folder = await mkdtemp(path.join(tmpdir(), 'underpin-database-'));
+      const subject = sqliteDatabase<ConformanceSchema>({ file: path.join(folder, 'test.db') });
+      folders.set(subject, folder);
+      return subject;
+    },
+    async dispose(subject) {
+      await subject.close();
+      await rm(folders.get(subject) ?? '', { recursive: true });
+    },
+  },
+  {
+    adapter: 'sqlite :memory:',
+    capabilities: sqliteDatabase({ file: ':memory:' }).capabilities,
+    create: async () => sqliteDatabase<ConformanceSchema>({ file: ':memory:' }),
+    dispose: async (subject) => {
+      await subject.close();
+    },
+  },
+]);
