@@ -45,6 +45,9 @@ export interface Shape {
   readonly fields: ReadonlySet<string> | undefined;
 }
 
+/** In one list of values: engines take a limited number of parameters, SQLite 32,766. */
+const mostValues = 10_000;
+
 const combinations = new Set(['and', 'or', 'not']);
 
 /** `field = value`. */
@@ -148,6 +151,12 @@ function parseIn(field: string, operand: unknown, shape: Shape): Condition {
       shape,
       `criteria: "${field}.in" and "${field}.notIn" take an array, not ${describe(operand)}`,
     );
+  if (operand.length > mostValues) {
+    throw refuse(
+      shape,
+      `criteria: "${field}" is held against ${operand.length} values: give at most ${mostValues}, or read by ids with findByIds`,
+    );
+  }
   const values = operand.map((value: unknown) => checkedValue(field, value, shape));
   const present: Condition = {
     kind: 'in',

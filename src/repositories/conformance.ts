@@ -167,6 +167,14 @@ const reading: Case[] = [
     },
   },
   {
+    id: 'findById › minus zero is zero',
+    run: async ({ repository }) => {
+      const stored = await repository.insert(sample('a', { rank: -0, score: -0 }));
+      const { rank, score } = await repository.getById('a');
+      assert.deepEqual([stored.rank, stored.score, rank, score], [0, 0, 0, 0]);
+    },
+  },
+  {
     id: 'findById › null stays null and an absent field stays absent',
     run: async (subject) => {
       const repository = await filled(subject, sample('a'));
@@ -383,6 +391,15 @@ const criteria: Case[] = [
           'invalid-argument',
         );
       }
+    },
+  },
+  {
+    id: 'criteria › in takes ten thousand values, and refuses more',
+    run: async (subject) => {
+      const repository = await filled(subject, ...ranked);
+      const values = Array.from({ length: 10_000 }, (_, index) => index + 2);
+      assert.deepEqual(ids(await repository.find({ rank: { in: values } })), ['b', 'c']);
+      await rejectsWith(repository.find({ rank: { in: [...values, 1] } }), 'invalid-argument');
     },
   },
   {

@@ -33,7 +33,8 @@ export function copyRow(row: Row): Row {
 
 /** A copy of a value of a row that has been checked before. */
 export function copyValue(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value;
+  // Minus zero is zero, as JSON and integers have it.
+  if (typeof value !== 'object' || value === null) return value === 0 ? 0 : value;
   if (value instanceof Date) return new Date(value.getTime());
   if (value instanceof Uint8Array) return Uint8Array.from(value);
   // Not structuredClone: what is nested is stored as JSON, and must come back the same from every adapter.
