@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 
 import { runConformanceCase } from '../core/index.ts';
 import type { Condition } from './condition.ts';
-import { repositoriesConformance, type Sample, type VersionedSample } from './conformance.ts';
+import { repositoriesConformance, type Sample, type VersionedSample } from './conformance/index.ts';
 import type { DriverFind, Row } from './driver.ts';
 import { EntityRepository } from './entity-repository.ts';
 import { evaluate } from './evaluate.ts';

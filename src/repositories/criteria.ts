@@ -70,12 +70,13 @@ export interface NullComparisons {
 /** What one field is held against: a value that it must equal, or comparisons. */
 export type Criterion<Value> =
   NonNullable<Value> extends Scalar
-    ? | Comparable<Value>
-      | (NonNullable<Value> extends string
-          ? Comparisons<Value> & OrderComparisons<Value> & TextComparisons
-          : NonNullable<Value> extends boolean
-            ? Comparisons<Value>
-            : Comparisons<Value> & OrderComparisons<Value>)
+    ?
+        | Comparable<Value>
+        | (NonNullable<Value> extends string
+            ? Comparisons<Value> & OrderComparisons<Value> & TextComparisons
+            : NonNullable<Value> extends boolean
+              ? Comparisons<Value>
+              : Comparisons<Value> & OrderComparisons<Value>)
     : (null extends Comparable<Value> ? null : never) | NullComparisons;
 
 /**

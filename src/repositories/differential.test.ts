@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { sqlSamples } from '../../test/conformance/repositories.ts';
 import { sqliteDatabase } from '../database/sqlite/index.ts';
-import { type Sample, sample } from './conformance.ts';
+import { type Sample, sample } from './conformance/index.ts';
 import type { Criteria, OrderBy } from './criteria.ts';
 import { memoryRepository } from './memory.ts';
 import type { Repository } from './repository.ts';
@@ -160,7 +160,7 @@ const criteria = fc.letrec<{ criteria: Criteria<Sample> }>((tie) => ({
     fc.array(tie('criteria'), { maxLength: 3 }).map((parts) => ({ or: parts })),
     fc.array(tie('criteria'), { maxLength: 3 }).map((parts) => ({ and: parts })),
     tie('criteria').map((part) => ({ not: part })),
-  ) as fc.Arbitrary<Criteria<Sample>>,
+  ),
 })).criteria;
 
 const orderBy: fc.Arbitrary<OrderBy<Sample>> = fc

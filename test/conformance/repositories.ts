@@ -5,19 +5,21 @@ import path from 'node:path';
 import type { ConformanceTarget } from '../../src/core/index.ts';
 import type { Database } from '../../src/database/index.ts';
 import { sqliteDatabase } from '../../src/database/sqlite/index.ts';
-import type {
-  RepositorySubject,
-  Sample,
-  VersionedSample,
-} from '../../src/repositories/conformance.ts';
+import {
+  repositoriesConformance,
+  type RepositorySubject,
+  type Sample,
+  type VersionedSample,
+} from '../../src/repositories/conformance/index.ts';
 import { memoryRepository } from '../../src/repositories/memory.ts';
 import { type SqlRepository, sqlRepository } from '../../src/repositories/sql/index.ts';
+import { port, type RegisteredPort } from './registry.ts';
 
 type Target = ConformanceTarget<RepositorySubject, 'transactions'>;
 
 const memory: Target = {
   adapter: 'memory',
-  capabilities: { transactions: false },
+  capabilities: memoryRepository().capabilities,
   create: async () => ({
     repository: memoryRepository<Sample>({ name: 'samples', unique: ['code'] }),
     versioned: memoryRepository<VersionedSample>({ name: 'versioned', version: 'version' }),
@@ -110,5 +112,9 @@ const sqliteMemory = sqlTarget('sql (sqlite memory)', async () => ({
   remove: async () => undefined,
 }));
 
-/** The adapters that are put to the suite of the repositories room. */
-export const repositoryTargets: readonly Target[] = [memory, sqliteFile, sqliteMemory];
+/** The repositories port's adapters. */
+export const repositoriesPort: RegisteredPort = port(repositoriesConformance, [
+  memory,
+  sqliteFile,
+  sqliteMemory,
+]);

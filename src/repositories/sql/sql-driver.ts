@@ -107,7 +107,7 @@ export class SqlRepositoryDriver implements RepositoryDriver {
   async count(where: Condition, signal?: AbortSignal): Promise<number> {
     const query = this.native.query
       .selectFrom(this.collection)
-      .select(({ fn }) => fn.countAll<number>().as('count'))
+      .select(({ fn }) => fn.countAll<number | bigint>().as('count'))
       .where(translate(where, this.#target));
     return Number((await query.executeTakeFirstOrThrow({ signal })).count);
   }

@@ -80,6 +80,10 @@ function translateComparison(
         column,
         exact,
       );
+    case 'gt':
+    case 'gte':
+    case 'lt':
+    case 'lte':
     default:
       return withoutNull(builder(column.name, operators[by], encoded), column, exact);
   }
