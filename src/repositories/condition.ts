@@ -199,8 +199,17 @@ export function afterPlace(order: readonly Order[], values: readonly unknown[]):
       .map(({ field: earlier }, position) => equals(earlier, values[position]));
     alternatives.push(all([...same, beyond]));
   }
-  const [only] = alternatives;
-  return alternatives.length === 1 && only !== undefined ? only : { kind: 'any', of: alternatives };
+  const [first, ...others] = alternatives;
+  if (first !== undefined && others.length === 0) return first;
+  // The bound says nothing new, but an index can be entered by it, and by alternatives it cannot.
+  return all([...boundOf(order[0], values[0]), { kind: 'any', of: alternatives }]);
+}
+
+function boundOf(order: Order | undefined, value: unknown): readonly Condition[] {
+  if (order === undefined || value === null) return [];
+  const { field, direction } = order;
+  if (direction === 'asc') return [{ kind: 'compare', field, by: 'gte', value }];
+  return [{ kind: 'any', of: [{ kind: 'compare', field, by: 'lte', value }, equals(field, null)] }];
 }
 
 function beyondValue(field: string, direction: Direction, value: unknown): Condition | undefined {

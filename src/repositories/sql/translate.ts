@@ -36,7 +36,12 @@ function translatePart(
     case 'all':
       return builder.and(condition.of.map((part) => translatePart(part, target, exact)));
     case 'any':
-      return builder.or(condition.of.map((part) => translatePart(part, target, exact)));
+      return builder.or(
+        condition.of
+          // "or is null", of a column that never is, would only keep an index from being used.
+          .filter((part) => !isNever(part, target))
+          .map((part) => translatePart(part, target, exact)),
+      );
     case 'not':
       return builder.not(translatePart(condition.of, target, true));
     case 'in': {
@@ -87,6 +92,15 @@ function translateComparison(
     default:
       return withoutNull(builder(column.name, operators[by], encoded), column, exact);
   }
+}
+
+function isNever(condition: Condition, target: TranslationTarget): boolean {
+  return (
+    condition.kind === 'compare' &&
+    condition.by === 'eq' &&
+    condition.value === null &&
+    columnOf(condition.field, target).whenNull === 'refused'
+  );
 }
 
 function withoutNull(
