@@ -1,0 +1,167 @@
+import type { Kysely, SelectQueryBuilder } from 'kysely';
+import { sql } from 'kysely';
+
+import type { Classify, ErrorOrigin } from '../../core/index.ts';
+import type { Database, PreparedQuery } from '../../database/index.ts';
+import type { Condition } from '../condition.ts';
+import type { DriverFind, RepositoryDriver, Row } from '../driver.ts';
+import { decodeRow, encodeRow, encodeValue, type MappedColumn } from './columns.ts';
+import { type AnySchema, translate, type TranslationTarget } from './translate.ts';
+
+type Stored = Record<string, unknown>;
+
+/** What the driver is made of. */
+export interface SqlRepositoryDriverOptions {
+  readonly database: Database<AnySchema>;
+  readonly table: string;
+  readonly columns: readonly MappedColumn[];
+  readonly id: MappedColumn;
+}
+
+/** Rows in a table. The database has wrapped and classified its own errors, so this has none to add. */
+export class SqlRepositoryDriver implements RepositoryDriver {
+  readonly adapter = 'sql';
+  readonly capabilities = { transactions: true } as const;
+  readonly collection: string;
+  readonly fields: ReadonlySet<string>;
+  /** The database, which stays its creator's. */
+  readonly native: Database<AnySchema>;
+  readonly classify: Classify = () => undefined;
+  readonly #columns: readonly MappedColumn[];
+  readonly #names: readonly string[];
+  readonly #id: MappedColumn;
+  readonly #target: TranslationTarget;
+  readonly #origin: ErrorOrigin;
+  // Built once: what a repository does most is the same statement each time.
+  readonly #selectOne: PreparedQuery<{ id: unknown }, Stored>;
+  readonly #selectMany: PreparedQuery<{ ids: string }, Stored>;
+  readonly #insert: PreparedQuery<Stored, unknown>;
+  readonly #upsert: PreparedQuery<Stored, unknown>;
+
+  constructor({ database, table, columns, id }: SqlRepositoryDriverOptions) {
+    this.native = database;
+    this.collection = table;
+    this.fields = new Set(columns.map(({ field }) => field));
+    this.#columns = columns;
+    this.#names = columns.map(({ name }) => name);
+    this.#id = id;
+    this.#origin = { component: 'repositories', adapter: this.adapter };
+    this.#target = {
+      columnsByField: new Map(columns.map((column) => [column.field, column])),
+      origin: this.#origin,
+    };
+    this.#selectOne = database.prepare<{ id: unknown }, Stored>((query, parameter) =>
+      this.#select(query).where(id.name, '=', parameter('id')),
+    );
+    // One statement for any number of ids, where a list of parameters would be another for each length.
+    this.#selectMany = database.prepare<{ ids: string }, Stored>((query, parameter) =>
+      this.#select(query).where(
+        id.name,
+        'in',
+        sql`(select value from json_each(${parameter('ids')}))`,
+      ),
+    );
+    this.#insert = database.prepare<Stored, unknown>((query, parameter) =>
+      query
+        .insertInto(table)
+        .values(Object.fromEntries(this.#names.map((name) => [name, parameter(name)]))),
+    );
+    this.#upsert = database.prepare<Stored, unknown>((query, parameter) =>
+      query
+        .insertInto(table)
+        .values(Object.fromEntries(this.#names.map((name) => [name, parameter(name)])))
+        .onConflict((conflict) =>
+          conflict
+            .column(id.name)
+            .doUpdateSet((builder) =>
+              Object.fromEntries(
+                this.#names.map((name) => [name, builder.ref(`excluded.${name}`)]),
+              ),
+            ),
+        ),
+    );
+  }
+
+  get inTransaction(): boolean {
+    return this.native.inTransaction;
+  }
+
+  async findByIds(ids: readonly unknown[], signal?: AbortSignal): Promise<readonly Row[]> {
+    const encoded = ids.map((id) => encodeValue(this.#id, id, this.#origin));
+    const stored =
+      encoded.length === 1
+        ? await this.#selectOne.execute({ id: encoded[0] }, { signal })
+        : await this.#selectMany.execute({ ids: jsonArray(encoded) }, { signal });
+    return this.#decode(stored);
+  }
+
+  async find({ where, orderBy, limit }: DriverFind, signal?: AbortSignal): Promise<readonly Row[]> {
+    let query = this.#select(this.native.query).where(translate(where, this.#target));
+    for (const { field, direction } of orderBy) {
+      query = query.orderBy(this.#target.columnsByField.get(field)?.name ?? field, direction);
+    }
+    if (limit !== undefined) query = query.limit(limit);
+    return this.#decode(await query.execute({ signal }));
+  }
+
+  async count(where: Condition, signal?: AbortSignal): Promise<number> {
+    const query = this.native.query
+      .selectFrom(this.collection)
+      .select(({ fn }) => fn.countAll<number | bigint>().as('count'))
+      .where(translate(where, this.#target));
+    return Number((await query.executeTakeFirstOrThrow({ signal })).count);
+  }
+
+  async insert(rows: readonly Row[], signal?: AbortSignal): Promise<void> {
+    const [first, ...others] = rows.map((row) => encodeRow(this.#columns, row, this.#origin));
+    if (first === undefined) return;
+    if (others.length === 0) await this.#insert.execute(first, { signal });
+    // Inside of a transaction this is a savepoint: the statements before one that fails are undone with it.
+    else
+      await this.native.transaction(
+        async () => await this.#insert.executeMany([first, ...others], { signal }),
+        { signal },
+      );
+  }
+
+  async upsert(row: Row, signal?: AbortSignal): Promise<void> {
+    await this.#upsert.execute(encodeRow(this.#columns, row, this.#origin), { signal });
+  }
+
+  async replace(row: Row, condition: Condition, signal?: AbortSignal): Promise<boolean> {
+    const encoded = encodeRow(this.#columns, row, this.#origin);
+    const result = await this.native.query
+      .updateTable(this.collection)
+      .set(encoded)
+      .where(this.#id.name, '=', encoded[this.#id.name])
+      .where(translate(condition, this.#target))
+      .executeTakeFirst({ signal });
+    return result.numUpdatedRows > 0n;
+  }
+
+  async delete(where: Condition, signal?: AbortSignal): Promise<number> {
+    const query = this.native.query
+      .deleteFrom(this.collection)
+      .where(translate(where, this.#target));
+    return Number((await query.executeTakeFirst({ signal })).numDeletedRows);
+  }
+
+  async checkHealth(signal?: AbortSignal): Promise<void> {
+    await this.#select(this.native.query).limit(1).execute({ signal });
+  }
+
+  async close(): Promise<void> {}
+
+  #select(query: Kysely<AnySchema>): SelectQueryBuilder<AnySchema, string, Stored> {
+    return query.selectFrom(this.collection).select(this.#names);
+  }
+
+  #decode(stored: readonly Stored[]): readonly Row[] {
+    return stored.map((row) => decodeRow(this.#columns, row, this.#origin));
+  }
+}
+
+// By hand, since JSON.stringify takes no bigint; ids are text, numbers or bigints.
+function jsonArray(ids: readonly unknown[]): string {
+  return `[${ids.map((id) => (typeof id === 'bigint' ? id.toString() : JSON.stringify(id))).join()}]`;
+}

@@ -1,0 +1,121 @@
+import { type Expression, expressionBuilder, sql, type SqlBool } from 'kysely';
+
+import type { ErrorOrigin } from '../../core/index.ts';
+import type { Condition } from '../condition.ts';
+import { encodeValue, type MappedColumn } from './columns.ts';
+
+/** What the translation needs of a repository. */
+export interface TranslationTarget {
+  readonly columnsByField: ReadonlyMap<string, MappedColumn>;
+  readonly origin: ErrorOrigin;
+}
+
+/** The tables as Kysely sees them here: any table with any columns. */
+export type AnySchema = Record<string, Record<string, unknown>>;
+
+type Comparison = Extract<Condition, { kind: 'compare' }>;
+
+const operators = { gt: '>', gte: '>=', lt: '<', lte: '<=' } as const;
+const builder = expressionBuilder<AnySchema, string>();
+
+/** A condition as SQL, with the meaning that `evaluate.ts` gives it. */
+export function translate(condition: Condition, target: TranslationTarget): Expression<SqlBool> {
+  return translatePart(condition, target, false);
+}
+
+/**
+ * In SQL a comparison with NULL is neither true nor false. Where only truth counts, that does as well as false; under a NOT it
+ * does not, so `exact` comparisons there are made false by a check for NULL, which would only hinder indexes elsewhere.
+ */
+function translatePart(
+  condition: Condition,
+  target: TranslationTarget,
+  exact: boolean,
+): Expression<SqlBool> {
+  switch (condition.kind) {
+    case 'all':
+      return builder.and(condition.of.map((part) => translatePart(part, target, exact)));
+    case 'any':
+      return builder.or(
+        condition.of
+          // "or is null", of a column that never is, would only keep an index from being used.
+          .filter((part) => !isNever(part, target))
+          .map((part) => translatePart(part, target, exact)),
+      );
+    case 'not':
+      return builder.not(translatePart(condition.of, target, true));
+    case 'in': {
+      if (condition.values.length === 0) return builder.val(0).$castTo<SqlBool>();
+      const column = columnOf(condition.field, target);
+      const values = condition.values.map((value) => encodeValue(column, value, target.origin));
+      return withoutNull(builder(column.name, 'in', values), column, exact);
+    }
+    case 'compare':
+    default:
+      return translateComparison(condition, target, exact);
+  }
+}
+
+function translateComparison(
+  { field, by, value }: Comparison,
+  target: TranslationTarget,
+  exact: boolean,
+): Expression<SqlBool> {
+  const column = columnOf(field, target);
+  if (value === null) return builder(column.name, 'is', null);
+  const encoded = encodeValue(column, value, target.origin);
+  const ref = sql.ref(column.name);
+  switch (by) {
+    case 'eq':
+      return withoutNull(builder(column.name, '=', encoded), column, exact);
+    // Not LIKE, which ignores case and has wildcards.
+    case 'contains':
+      return withoutNull(sql<SqlBool>`instr(${ref}, ${encoded}) > 0`, column, exact);
+    case 'startsWith':
+      return withoutNull(
+        sql<SqlBool>`substr(${ref}, 1, length(${encoded})) = ${encoded}`,
+        column,
+        exact,
+      );
+    case 'endsWith':
+      // A length of zero would ask substr for the whole text.
+      if (encoded === '') return builder(column.name, 'is not', null);
+      return withoutNull(
+        sql<SqlBool>`substr(${ref}, -length(${encoded})) = ${encoded}`,
+        column,
+        exact,
+      );
+    case 'gt':
+    case 'gte':
+    case 'lt':
+    case 'lte':
+    default:
+      return withoutNull(builder(column.name, operators[by], encoded), column, exact);
+  }
+}
+
+function isNever(condition: Condition, target: TranslationTarget): boolean {
+  return (
+    condition.kind === 'compare' &&
+    condition.by === 'eq' &&
+    condition.value === null &&
+    columnOf(condition.field, target).whenNull === 'refused'
+  );
+}
+
+function withoutNull(
+  expression: Expression<SqlBool>,
+  { name, whenNull }: MappedColumn,
+  exact: boolean,
+): Expression<SqlBool> {
+  return exact && whenNull !== 'refused'
+    ? builder.and([expression, builder(name, 'is not', null)])
+    : expression;
+}
+
+function columnOf(field: string, { columnsByField }: TranslationTarget): MappedColumn {
+  const column = columnsByField.get(field);
+  // The portable class lets only known fields through.
+  if (column === undefined) throw new TypeError(`no column for "${field}"`);
+  return column;
+}

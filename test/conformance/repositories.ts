@@ -1,0 +1,120 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+import type { ConformanceTarget } from '../../src/core/index.ts';
+import type { Database } from '../../src/database/index.ts';
+import { sqliteDatabase } from '../../src/database/sqlite/index.ts';
+import {
+  repositoriesConformance,
+  type RepositorySubject,
+  type Sample,
+  type VersionedSample,
+} from '../../src/repositories/conformance/index.ts';
+import { memoryRepository } from '../../src/repositories/memory.ts';
+import { type SqlRepository, sqlRepository } from '../../src/repositories/sql/index.ts';
+import { port, type RegisteredPort } from './registry.ts';
+
+type Target = ConformanceTarget<RepositorySubject, 'transactions'>;
+
+const memory: Target = {
+  adapter: 'memory',
+  capabilities: memoryRepository().capabilities,
+  create: async () => ({
+    repository: memoryRepository<Sample>({ name: 'samples', unique: ['code'] }),
+    versioned: memoryRepository<VersionedSample>({ name: 'versioned', version: 'version' }),
+  }),
+  dispose: async ({ repository, versioned }) => {
+    await repository.close();
+    await versioned.close();
+  },
+};
+
+/** The table of the suite's samples, and the repository in it. */
+export async function sqlSamples(database: Database): Promise<SqlRepository<Sample>> {
+  await database.migrate([
+    {
+      name: 'samples',
+      up: `create table samples (
+        id text primary key not null, name text not null, code text unique, rank integer not null, score real,
+        serial integer not null, active integer not null, created_at text not null, read_at text, labels text not null,
+        detail text, bytes blob
+      ) strict;
+      create table versioned (id text primary key not null, name text not null, version integer not null) strict`,
+    },
+  ]);
+  return sqlRepository<Sample>({
+    database,
+    table: 'samples',
+    columns: {
+      id: 'text',
+      name: 'text',
+      code: 'text?',
+      rank: 'integer',
+      score: 'real|null',
+      serial: 'bigint',
+      active: 'boolean',
+      createdAt: { name: 'created_at', type: 'date' },
+      readAt: { name: 'read_at', type: 'date|null' },
+      labels: 'json',
+      detail: 'json|null',
+      bytes: 'bytes|null',
+    },
+  });
+}
+
+async function sqlSubject(database: Database): Promise<RepositorySubject> {
+  return {
+    repository: await sqlSamples(database),
+    versioned: sqlRepository<VersionedSample>({
+      database,
+      table: 'versioned',
+      version: 'version',
+      columns: { id: 'text', name: 'text', version: 'integer' },
+    }),
+    transaction: async (fn) => await database.transaction(fn),
+  };
+}
+
+function sqlTarget(
+  adapter: string,
+  open: () => Promise<{ database: Database; remove: () => Promise<void> }>,
+): Target {
+  const disposals = new WeakMap<RepositorySubject, () => Promise<void>>();
+  return {
+    adapter,
+    capabilities: { transactions: true },
+    create: async () => {
+      const { database, remove } = await open();
+      const subject = await sqlSubject(database);
+      disposals.set(subject, async () => {
+        await subject.repository.close();
+        await subject.versioned.close();
+        await database.close();
+        await remove();
+      });
+      return subject;
+    },
+    dispose: async (subject) => await disposals.get(subject)?.(),
+  };
+}
+
+const sqliteFile = sqlTarget('sql (sqlite file)', async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'underpin-repositories-'));
+  return {
+    database: sqliteDatabase({ file: path.join(folder, 'app.db') }),
+    remove: async () => await rm(folder, { recursive: true, force: true }),
+  };
+});
+
+const sqliteMemory = sqlTarget('sql (sqlite memory)', async () => ({
+  database: sqliteDatabase({ file: ':memory:' }),
+  remove: async () => undefined,
+}));
+
+/** The repositories port's adapters. */
+export const repositoriesPort: RegisteredPort = port(repositoriesConformance, [
+  memory,
+  sqliteFile,
+  sqliteMemory,
+]);
