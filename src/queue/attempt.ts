@@ -49,7 +49,11 @@ export class Attempt {
   #abortCause: AbortCause | undefined;
   #abortedAt: number | undefined;
 
-  constructor(claimed: ClaimedJob, handled: HandledJob, options: { readonly host: WorkerHost; readonly leaseUntil: number }) {
+  constructor(
+    claimed: ClaimedJob,
+    handled: HandledJob,
+    options: { readonly host: WorkerHost; readonly leaseUntil: number },
+  ) {
     this.claimed = claimed;
     this.#handled = handled;
     this.#host = options.host;
@@ -88,9 +92,18 @@ export class Attempt {
    */
   async run(): Promise<Settlement | undefined> {
     const { id, name, attempt, maxAttempts, context, version } = this.claimed;
-    const attributes: OperationAttributes = { adapter: this.#host.driver.adapter, job: name, id, attempt, maxAttempts };
+    const attributes: OperationAttributes = {
+      adapter: this.#host.driver.adapter,
+      job: name,
+      id,
+      attempt,
+      maxAttempts,
+    };
     let settlement: Settlement | undefined;
-    const settled = (result: Settlement | undefined, outcome: string | undefined = result?.kind): void => {
+    const settled = (
+      result: Settlement | undefined,
+      outcome: string | undefined = result?.kind,
+    ): void => {
       settlement = result;
       attributes['outcome'] = outcome;
     };
@@ -124,7 +137,12 @@ export class Attempt {
     const context = { id, attempt, maxAttempts, createdAt: new Date(createdAt), signal };
     const complete = (): Settlement => {
       const { retention } = this.#handled.job;
-      return { id, generation, kind: 'complete', keepUntil: retention > 0 ? clock.now() + retention : undefined };
+      return {
+        id,
+        generation,
+        kind: 'complete',
+        keepUntil: retention > 0 ? clock.now() + retention : undefined,
+      };
     };
     if (!this.#handled.atomic) {
       await handler(context);
@@ -164,7 +182,11 @@ export class Attempt {
     const cause = isUndecodable ? error.cause : error;
     const failure =
       this.#abortCause === 'timeout'
-        ? { code: 'deadline-exceeded', message: `no end within ${this.#handled.job.timeout} ms`, at: now }
+        ? {
+            code: 'deadline-exceeded',
+            message: `no end within ${this.#handled.job.timeout} ms`,
+            at: now,
+          }
         : describeFailure(cause, now);
     // A payload that the schema refuses today is refused on every retry.
     if (isUndecodable || attempt >= maxAttempts) return { id, generation, kind: 'bury', failure };
@@ -186,5 +208,9 @@ class UndecodableError extends Error {
 function describeFailure(error: unknown, at: number): JobFailure {
   const message = error instanceof Error ? error.message : String(error);
   const name = error instanceof Error ? error.name : 'Error';
-  return { message: scrubCredentials(message).slice(0, 2000), code: InfrastructureError.is(error) ? error.code : name, at };
+  return {
+    message: scrubCredentials(message).slice(0, 2000),
+    code: InfrastructureError.is(error) ? error.code : name,
+    at,
+  };
 }

@@ -93,10 +93,16 @@ export interface ClaimRequest {
 /** What is to become of a claimed job. */
 export type Settlement = Claim &
   (
-    | { readonly kind: 'complete'; /** When its record may go; `undefined`: at once. */ readonly keepUntil: number | undefined }
+    | {
+        readonly kind: 'complete';
+        /** When its record may go; `undefined`: at once. */ readonly keepUntil: number | undefined;
+      }
     | { readonly kind: 'retry'; readonly availableAt: number; readonly failure: JobFailure }
     | { readonly kind: 'bury'; readonly failure: JobFailure }
-    | { /** Back as it was before the claim: the attempt does not count. */ readonly kind: 'release'; readonly availableAt: number }
+    | {
+        /** Back as it was before the claim: the attempt does not count. */ readonly kind: 'release';
+        readonly availableAt: number;
+      }
   );
 
 /** A job as it is kept. */
@@ -160,9 +166,17 @@ export interface QueueDriver extends Driver {
    * Settles claims, and says for each, in their order, whether it took effect. One whose job is not active under exactly that
    * generation MUST change nothing. With the capability `transactions` it joins the ambient transaction.
    */
-  settle(settlements: readonly Settlement[], now: number, signal?: AbortSignal): Promise<readonly boolean[]>;
+  settle(
+    settlements: readonly Settlement[],
+    now: number,
+    signal?: AbortSignal,
+  ): Promise<readonly boolean[]>;
   /** Moves the end of leases, and says for each whether it was still held; the same fencing as for `settle`. */
-  extend(claims: readonly Claim[], leaseUntil: number, signal?: AbortSignal): Promise<readonly boolean[]>;
+  extend(
+    claims: readonly Claim[],
+    leaseUntil: number,
+    signal?: AbortSignal,
+  ): Promise<readonly boolean[]>;
   /**
    * Gives back jobs whose lease ended before or at `now` (they are available at once, the attempt counts), buries those of them
    * that have no attempt left, and removes completed jobs whose `keepUntil` is past. MAY do only a part of a large backlog.
@@ -178,7 +192,10 @@ export interface QueueDriver extends Driver {
   find(id: string, signal?: AbortSignal): Promise<StoredJob | undefined>;
   /** In the order of their ids. */
   list(filter: JobFilter, signal?: AbortSignal): Promise<readonly StoredJob[]>;
-  counts(name: string | undefined, signal?: AbortSignal): Promise<Readonly<Record<JobState, number>>>;
+  counts(
+    name: string | undefined,
+    signal?: AbortSignal,
+  ): Promise<Readonly<Record<JobState, number>>>;
   /**
    * Makes dead jobs wait again, available at once and with all their attempts, and gives their number. One whose deduplication
    * key meanwhile belongs to an unfinished job MUST stay dead.

@@ -119,8 +119,14 @@ export class JobDefinition<Input, Payload> implements JobSettings {
    * resize.handle(async ({ key }, { signal }) => { await makeThumbnail(key, signal); });
    */
   handle(handler: JobHandler<Payload>): HandledJob<false>;
-  handle<Atomic extends boolean>(handler: JobHandler<Payload>, options: HandleOptions<Atomic>): HandledJob<Atomic>;
-  handle(handler: JobHandler<Payload>, options: HandleOptions<boolean> = { atomic: false }): HandledJob {
+  handle<Atomic extends boolean>(
+    handler: JobHandler<Payload>,
+    options: HandleOptions<Atomic>,
+  ): HandledJob<Atomic>;
+  handle(
+    handler: JobHandler<Payload>,
+    options: HandleOptions<boolean> = { atomic: false },
+  ): HandledJob {
     return {
       job: this,
       atomic: options.atomic,
@@ -142,16 +148,27 @@ export class JobDefinition<Input, Payload> implements JobSettings {
       text = JSON.stringify(input);
     } catch (error) {
       const reason = error instanceof Error ? error.message.split('\n', 1)[0] : String(error);
-      throw invalidArgument({ component: 'queue' }, `${subject} cannot be written as JSON: ${reason}`);
+      throw invalidArgument(
+        { component: 'queue' },
+        `${subject} cannot be written as JSON: ${reason}`,
+      );
     }
-    if (text === undefined) throw invalidArgument({ component: 'queue' }, `${subject} is not a JSON value: give null when there is nothing to say`);
-    await parseWithSchema(this.#schema, JSON.parse(text), { component: 'queue', subject: `${subject}, as JSON gives it back,` });
+    if (text === undefined)
+      throw invalidArgument(
+        { component: 'queue' },
+        `${subject} is not a JSON value: give null when there is nothing to say`,
+      );
+    await parseWithSchema(this.#schema, JSON.parse(text), {
+      component: 'queue',
+      subject: `${subject}, as JSON gives it back,`,
+    });
     return text;
   }
 
   async #decode(version: number, text: string): Promise<Payload> {
     let payload: unknown = JSON.parse(text);
-    for (let from = version; from < this.version; from += 1) payload = this.#upcast[from]?.(payload);
+    for (let from = version; from < this.version; from += 1)
+      payload = this.#upcast[from]?.(payload);
     return await parseWithSchema(this.#schema, payload, {
       component: 'queue',
       subject: `the stored payload of job "${this.name}" (version ${version})`,
@@ -164,12 +181,17 @@ export class JobDefinition<Input, Payload> implements JobSettings {
       throw invalidArgument(this.#origin, `job "${this.name}": ${problem}`);
     };
     // eslint-disable-next-line no-control-regex
-    if (!/^[^\u0000-\u001f\u007f]{1,200}$/u.test(this.name)) refuse('a name has 1 to 200 characters and no control characters');
-    if (!Number.isSafeInteger(this.version) || this.version < 1) refuse('version is not a whole number from 1');
-    if (!Number.isSafeInteger(this.attempts) || this.attempts < 1) refuse('attempts is not a whole number from 1');
-    if (this.timeout < 1 || this.timeout > longestTimeout) refuse('timeout is not between 1 ms and 24 days');
+    if (!/^[^\u0000-\u001f\u007f]{1,200}$/u.test(this.name))
+      refuse('a name has 1 to 200 characters and no control characters');
+    if (!Number.isSafeInteger(this.version) || this.version < 1)
+      refuse('version is not a whole number from 1');
+    if (!Number.isSafeInteger(this.attempts) || this.attempts < 1)
+      refuse('attempts is not a whole number from 1');
+    if (this.timeout < 1 || this.timeout > longestTimeout)
+      refuse('timeout is not between 1 ms and 24 days');
     for (let version = 1; version < this.version; version += 1) {
-      if (!this.#upcast[version]) refuse(`upcast has no function for version ${version}, whose jobs may still be waiting`);
+      if (!this.#upcast[version])
+        refuse(`upcast has no function for version ${version}, whose jobs may still be waiting`);
     }
   }
 }
@@ -190,7 +212,11 @@ export function defineJob<PayloadSchema extends Schema>(
 }
 
 /** How long a job waits after its failed attempt, in milliseconds. `random` is from 0 to 1. */
-export function backoffDelay({ initialDelay, maxDelay }: JobSettings['backoff'], attempt: number, random: number): number {
+export function backoffDelay(
+  { initialDelay, maxDelay }: JobSettings['backoff'],
+  attempt: number,
+  random: number,
+): number {
   const bound = Math.min(maxDelay, initialDelay * 2 ** (attempt - 1));
   return Math.round(bound / 2 + (bound / 2) * random);
 }

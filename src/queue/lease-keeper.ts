@@ -1,3 +1,4 @@
+import { type InfrastructureError, wrapError } from '../core/index.ts';
 import type { Attempt, WorkerHost } from './attempt.ts';
 
 /**
@@ -12,7 +13,7 @@ export class LeaseKeeper {
   #rest = new AbortController();
   #wakeAt = 0;
   #extending = false;
-  #failure: unknown;
+  #failure: InfrastructureError | undefined;
 
   /** `lease` is in milliseconds; `attempts` is the worker's own, live set. */
   constructor(host: WorkerHost, lease: number, attempts: ReadonlySet<Attempt>) {
@@ -22,7 +23,7 @@ export class LeaseKeeper {
   }
 
   /** The last error of an extension, while it stands. */
-  get failure(): unknown {
+  get failure(): InfrastructureError | undefined {
     return this.#failure;
   }
 
@@ -46,7 +47,9 @@ export class LeaseKeeper {
       this.#wakeAt = nextBeat;
       for (const { deadline } of this.#attempts) this.#wakeAt = Math.min(this.#wakeAt, deadline);
       this.#rest = new AbortController();
-      await clock.sleep(Math.max(0, this.#wakeAt - clock.now()), this.#rest.signal).catch(() => undefined);
+      await clock
+        .sleep(Math.max(0, this.#wakeAt - clock.now()), this.#rest.signal)
+        .catch(() => undefined);
       const now = clock.now();
       for (const attempt of this.#attempts) {
         if (attempt.leaseUntil <= now) attempt.abort('lease-lost');
@@ -65,7 +68,16 @@ export class LeaseKeeper {
     const { driver, clock, run } = this.#host;
     try {
       const leaseUntil = clock.now() + this.#lease;
-      const results = await run('extend', { count: held.length }, async (signal) => await driver.extend(held.map(({ claimed }) => claimed), leaseUntil, signal));
+      const results = await run(
+        'extend',
+        { count: held.length },
+        async (signal) =>
+          await driver.extend(
+            held.map(({ claimed }) => claimed),
+            leaseUntil,
+            signal,
+          ),
+      );
       this.#failure = undefined;
       for (const [index, attempt] of held.entries()) {
         if (results[index]) attempt.leaseUntil = leaseUntil;
@@ -73,7 +85,7 @@ export class LeaseKeeper {
         else if (this.#attempts.has(attempt)) attempt.abort('lease-lost');
       }
     } catch (error) {
-      this.#failure = error;
+      this.#failure = wrapError(error, { component: 'queue' });
     } finally {
       this.#extending = false;
     }

@@ -21,7 +21,11 @@ describe('memoryQueue', () => {
   it('has its own jobs, which no other memory queue sees', async () => {
     await using one = memoryQueue();
     await using other = memoryQueue();
-    expect([one.adapter, one.capabilities, one.native]).toEqual(['memory', { transactions: false }, undefined]);
+    expect([one.adapter, one.capabilities, one.native]).toEqual([
+      'memory',
+      { transactions: false },
+      undefined,
+    ]);
     expect(await one.counts()).toEqual(await other.counts());
   });
 });

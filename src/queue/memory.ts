@@ -49,7 +49,16 @@ export class MemoryQueueDriver implements QueueDriver {
       if (this.#jobs.has(job.id)) return { id: job.id, isDuplicate: false };
       const twin = this.#twinOf(job);
       if (twin) return { id: twin.id, isDuplicate: true };
-      const stored: Job = { ...job, state: 'waiting', generation: 0, attempts: 0, failure: undefined, finishedAt: undefined, leaseUntil: 0, keepUntil: undefined };
+      const stored: Job = {
+        ...job,
+        state: 'waiting',
+        generation: 0,
+        attempts: 0,
+        failure: undefined,
+        finishedAt: undefined,
+        leaseUntil: 0,
+        keepUntil: undefined,
+      };
       this.#jobs.set(stored.id, stored);
       this.#wait(stored, stored.availableAt);
       return { id: stored.id, isDuplicate: false };
@@ -58,14 +67,20 @@ export class MemoryQueueDriver implements QueueDriver {
     return results;
   }
 
-  async claim({ names, limit, now, leaseUntil }: ClaimRequest, signal?: AbortSignal): Promise<readonly ClaimedJob[]> {
+  async claim(
+    { names, limit, now, leaseUntil }: ClaimRequest,
+    signal?: AbortSignal,
+  ): Promise<readonly ClaimedJob[]> {
     signal?.throwIfAborted();
     const claimed: ClaimedJob[] = [];
     while (claimed.length < limit) {
       const place = names
         .map((name) => this.#front(name))
         .filter((front) => front !== undefined)
-        .reduce<Place | undefined>((first, front) => (first && comparePlaces(first, front) <= 0 ? first : front), undefined);
+        .reduce<Place | undefined>(
+          (first, front) => (first && comparePlaces(first, front) <= 0 ? first : front),
+          undefined,
+        );
       if (place === undefined || place.availableAt > now) break;
       const { job } = place;
       this.#lines.get(job.name)?.pop();
@@ -90,7 +105,11 @@ export class MemoryQueueDriver implements QueueDriver {
     return claimed;
   }
 
-  async settle(settlements: readonly Settlement[], now: number, signal?: AbortSignal): Promise<readonly boolean[]> {
+  async settle(
+    settlements: readonly Settlement[],
+    now: number,
+    signal?: AbortSignal,
+  ): Promise<readonly boolean[]> {
     signal?.throwIfAborted();
     const results = settlements.map((settlement) => {
       const job = this.#held(settlement);
@@ -122,7 +141,11 @@ export class MemoryQueueDriver implements QueueDriver {
     return results;
   }
 
-  async extend(claims: readonly Claim[], leaseUntil: number, signal?: AbortSignal): Promise<readonly boolean[]> {
+  async extend(
+    claims: readonly Claim[],
+    leaseUntil: number,
+    signal?: AbortSignal,
+  ): Promise<readonly boolean[]> {
     signal?.throwIfAborted();
     return claims.map((claim) => {
       const job = this.#held(claim);
@@ -137,7 +160,11 @@ export class MemoryQueueDriver implements QueueDriver {
     for (const job of this.#active) {
       if (job.leaseUntil > now) continue;
       this.#active.delete(job);
-      job.failure = { code: 'aborted', message: 'the lease ended before the job did: its worker crashed or hung', at: now };
+      job.failure = {
+        code: 'aborted',
+        message: 'the lease ended before the job did: its worker crashed or hung',
+        at: now,
+      };
       if (job.attempts >= job.maxAttempts) {
         this.#finish(job, 'dead', now);
         done.buried += 1;
@@ -179,19 +206,31 @@ export class MemoryQueueDriver implements QueueDriver {
     return job && { ...job };
   }
 
-  async list({ state, name, after, limit }: JobFilter, signal?: AbortSignal): Promise<readonly StoredJob[]> {
+  async list(
+    { state, name, after, limit }: JobFilter,
+    signal?: AbortSignal,
+  ): Promise<readonly StoredJob[]> {
     signal?.throwIfAborted();
     return [...this.#jobs.values()]
-      .filter((job) => (state === undefined || job.state === state) && (name === undefined || job.name === name) && (after === undefined || job.id > after))
+      .filter(
+        (job) =>
+          (state === undefined || job.state === state) &&
+          (name === undefined || job.name === name) &&
+          (after === undefined || job.id > after),
+      )
       .toSorted((a, b) => (a.id < b.id ? -1 : 1))
       .slice(0, limit)
       .map((job) => ({ ...job }));
   }
 
-  async counts(name: string | undefined, signal?: AbortSignal): Promise<Readonly<Record<JobState, number>>> {
+  async counts(
+    name: string | undefined,
+    signal?: AbortSignal,
+  ): Promise<Readonly<Record<JobState, number>>> {
     signal?.throwIfAborted();
     const counts = { waiting: 0, active: 0, completed: 0, dead: 0 };
-    for (const job of this.#jobs.values()) if (name === undefined || job.name === name) counts[job.state] += 1;
+    for (const job of this.#jobs.values())
+      if (name === undefined || job.name === name) counts[job.state] += 1;
     return counts;
   }
 
@@ -201,7 +240,12 @@ export class MemoryQueueDriver implements QueueDriver {
     let redriven = 0;
     for (const job of [...this.#jobs.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1))) {
       if (redriven === limit) break;
-      if (job.state !== 'dead' || (name !== undefined && job.name !== name) || (wanted && !wanted.has(job.id))) continue;
+      if (
+        job.state !== 'dead' ||
+        (name !== undefined && job.name !== name) ||
+        (wanted && !wanted.has(job.id))
+      )
+        continue;
       if (this.#twinOf(job)) continue;
       job.attempts = 0;
       job.finishedAt = undefined;
@@ -230,16 +274,23 @@ export class MemoryQueueDriver implements QueueDriver {
     return job?.state === 'active' && job.generation === generation ? job : undefined;
   }
 
-  #twinOf({ name, deduplicationKey }: Pick<StoredJob, 'name' | 'deduplicationKey'>): Job | undefined {
-    return deduplicationKey === undefined ? undefined : this.#unfinished.get(`${name}\n${deduplicationKey}`);
+  #twinOf({
+    name,
+    deduplicationKey,
+  }: Pick<StoredJob, 'name' | 'deduplicationKey'>): Job | undefined {
+    return deduplicationKey === undefined
+      ? undefined
+      : this.#unfinished.get(`${name}\n${deduplicationKey}`);
   }
 
   #wait(job: Job, availableAt: number): void {
     job.state = 'waiting';
     job.availableAt = availableAt;
-    if (job.deduplicationKey !== undefined) this.#unfinished.set(`${job.name}\n${job.deduplicationKey}`, job);
+    if (job.deduplicationKey !== undefined)
+      this.#unfinished.set(`${job.name}\n${job.deduplicationKey}`, job);
     let line = this.#lines.get(job.name);
-    if (line === undefined) this.#lines.set(job.name, (line = new TinyQueue<Place>([], comparePlaces)));
+    if (line === undefined)
+      this.#lines.set(job.name, (line = new TinyQueue<Place>([], comparePlaces)));
     line.push({ job, availableAt });
   }
 
@@ -253,7 +304,8 @@ export class MemoryQueueDriver implements QueueDriver {
   #front(name: string): Place | undefined {
     const line = this.#lines.get(name);
     for (let place = line?.peek(); place; place = line?.peek()) {
-      if (place.job.state === 'waiting' && place.job.availableAt === place.availableAt) return place;
+      if (place.job.state === 'waiting' && place.job.availableAt === place.availableAt)
+        return place;
       line?.pop();
     }
     return undefined;

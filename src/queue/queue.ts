@@ -13,7 +13,14 @@ import {
   toBytes,
   toMilliseconds,
 } from '../core/index.ts';
-import type { EnqueuedJob, JobFailure, JobState, NewJob, QueueDriver, StoredJob } from './driver.ts';
+import type {
+  EnqueuedJob,
+  JobFailure,
+  JobState,
+  NewJob,
+  QueueDriver,
+  StoredJob,
+} from './driver.ts';
 import type { HandledJob, JobDefinition } from './job.ts';
 import { Worker, type WorkerOptions } from './worker.ts';
 
@@ -131,10 +138,18 @@ export class JobQueue<AnyDriver extends QueueDriver = QueueDriver> extends Compo
     options: EnqueueOptions = {},
   ): Promise<EnqueuedJob> {
     // A repeated insert of the same id is ignored by the driver, so the call can be retried.
-    return await this.run('enqueue', { job: job.name, count: 1 }, { signal: options.signal, repeatable: true }, async (signal) => {
-      const added = await this.driver.enqueue([await this.#newJob(job, payload, options)], signal);
-      return added[0] ?? missingResult();
-    });
+    return await this.run(
+      'enqueue',
+      { job: job.name, count: 1 },
+      { signal: options.signal, repeatable: true },
+      async (signal) => {
+        const added = await this.driver.enqueue(
+          [await this.#newJob(job, payload, options)],
+          signal,
+        );
+        return added[0] ?? missingResult();
+      },
+    );
   }
 
   /** Adds many jobs of one kind: all of them, or, when one payload is refused or the engine fails, none. */
@@ -144,14 +159,24 @@ export class JobQueue<AnyDriver extends QueueDriver = QueueDriver> extends Compo
     options: EnqueueManyOptions<Input> = {},
   ): Promise<readonly EnqueuedJob[]> {
     const { signal, delay, deduplicationKey } = options;
-    return await this.run('enqueue', { job: job.name, count: payloads.length }, { signal, repeatable: true }, async (signal) => {
-      const jobs: NewJob[] = [];
-      for (const [index, payload] of payloads.entries()) {
-        const key = deduplicationKey?.(payload, index);
-        jobs.push(await this.#newJob(job, payload, { ...(delay === undefined ? {} : { delay }), ...(key === undefined ? {} : { deduplicationKey: key }) }));
-      }
-      return jobs.length === 0 ? [] : await this.driver.enqueue(jobs, signal);
-    });
+    return await this.run(
+      'enqueue',
+      { job: job.name, count: payloads.length },
+      { signal, repeatable: true },
+      async (signal) => {
+        const jobs: NewJob[] = [];
+        for (const [index, payload] of payloads.entries()) {
+          const key = deduplicationKey?.(payload, index);
+          jobs.push(
+            await this.#newJob(job, payload, {
+              ...(delay === undefined ? {} : { delay }),
+              ...(key === undefined ? {} : { deduplicationKey: key }),
+            }),
+          );
+        }
+        return jobs.length === 0 ? [] : await this.driver.enqueue(jobs, signal);
+      },
+    );
   }
 
   /**
@@ -186,33 +211,62 @@ export class JobQueue<AnyDriver extends QueueDriver = QueueDriver> extends Compo
 
   /** Jobs by state and name, a page at a time. Dead letters are `{ state: 'dead' }`. */
   async list({ state, name, limit = 100, after, signal }: ListJobsOptions = {}): Promise<JobPage> {
-    return await this.run('list', { state, job: name }, { signal, repeatable: true }, async (signal) => {
-      this.#checkLimit(limit, 1000);
-      const found = await this.driver.list({ state, name, after, limit: limit + 1 }, signal);
-      const page = found.slice(0, limit);
-      return { jobs: page.map(describe), next: found.length > limit ? page.at(-1)?.id : undefined };
-    });
+    return await this.run(
+      'list',
+      { state, job: name },
+      { signal, repeatable: true },
+      async (signal) => {
+        this.#checkLimit(limit, 1000);
+        const found = await this.driver.list({ state, name, after, limit: limit + 1 }, signal);
+        const page = found.slice(0, limit);
+        return {
+          jobs: page.map(describe),
+          next: found.length > limit ? page.at(-1)?.id : undefined,
+        };
+      },
+    );
   }
 
   /** How many jobs are in each state. */
-  async counts({ name, signal }: CallOptions & { readonly name?: string } = {}): Promise<Readonly<Record<JobState, number>>> {
-    return await this.run('counts', { job: name }, { signal, repeatable: true }, async (signal) => await this.driver.counts(name, signal));
+  async counts({ name, signal }: CallOptions & { readonly name?: string } = {}): Promise<
+    Readonly<Record<JobState, number>>
+  > {
+    return await this.run(
+      'counts',
+      { job: name },
+      { signal, repeatable: true },
+      async (signal) => await this.driver.counts(name, signal),
+    );
   }
 
   /** Gives dead jobs all their attempts again and gives their number. One that a job with the same deduplication key replaced stays dead. */
   async redrive({ ids, name, limit = 1000, signal }: RedriveOptions = {}): Promise<number> {
-    return await this.run('redrive', { job: name, count: ids?.length }, { signal }, async (signal) => {
-      this.#checkLimit(limit, Number.MAX_SAFE_INTEGER);
-      return await this.driver.redrive({ ids, name, limit, now: this.#clock.now() }, signal);
-    });
+    return await this.run(
+      'redrive',
+      { job: name, count: ids?.length },
+      { signal },
+      async (signal) => {
+        this.#checkLimit(limit, Number.MAX_SAFE_INTEGER);
+        return await this.driver.redrive({ ids, name, limit, now: this.#clock.now() }, signal);
+      },
+    );
   }
 
   /** Removes a job that is not running: one that waits will not run, a dead one is forgotten. Says whether there was one. */
   async remove(id: string, { signal }: CallOptions = {}): Promise<boolean> {
-    return await this.run('remove', { id }, { signal, repeatable: true }, async (signal) => await this.driver.remove(id, signal));
+    return await this.run(
+      'remove',
+      { id },
+      { signal, repeatable: true },
+      async (signal) => await this.driver.remove(id, signal),
+    );
   }
 
-  async #newJob<Input, Payload>(job: JobDefinition<Input, Payload>, input: Input, options: EnqueueOptions): Promise<NewJob> {
+  async #newJob<Input, Payload>(
+    job: JobDefinition<Input, Payload>,
+    input: Input,
+    options: EnqueueOptions,
+  ): Promise<NewJob> {
     const payload = await job.encode(input);
     const size = Buffer.byteLength(payload);
     if (size > this.#maxPayload) {
@@ -223,8 +277,14 @@ export class JobQueue<AnyDriver extends QueueDriver = QueueDriver> extends Compo
       );
     }
     const { deduplicationKey } = options;
-    if (deduplicationKey !== undefined && (deduplicationKey === '' || deduplicationKey.length > 500)) {
-      throw invalidArgument({ component: 'queue', adapter: this.adapter, operation: 'enqueue' }, 'a deduplicationKey has 1 to 500 characters');
+    if (
+      deduplicationKey !== undefined &&
+      (deduplicationKey === '' || deduplicationKey.length > 500)
+    ) {
+      throw invalidArgument(
+        { component: 'queue', adapter: this.adapter, operation: 'enqueue' },
+        'a deduplicationKey has 1 to 500 characters',
+      );
     }
     const now = this.#clock.now();
     return {
@@ -242,7 +302,10 @@ export class JobQueue<AnyDriver extends QueueDriver = QueueDriver> extends Compo
 
   #checkLimit(limit: number, highest: number): void {
     if (Number.isSafeInteger(limit) && limit >= 1 && limit <= highest) return;
-    throw invalidArgument({ component: 'queue', adapter: this.adapter }, `limit is not a whole number from 1 to ${highest}`);
+    throw invalidArgument(
+      { component: 'queue', adapter: this.adapter },
+      `limit is not a whole number from 1 to ${highest}`,
+    );
   }
 }
 

@@ -1,3 +1,5 @@
+import { type InfrastructureError, wrapError } from '../core/index.ts';
+
 const shortest = 100;
 const longest = 10_000;
 
@@ -5,14 +7,14 @@ const longest = 10_000;
 export class RetryDelay {
   readonly #random: () => number;
   #failures = 0;
-  #failure: unknown;
+  #failure: InfrastructureError | undefined;
 
   constructor(random: () => number) {
     this.#random = random;
   }
 
   /** The last error, until the engine works again. */
-  get failure(): unknown {
+  get failure(): InfrastructureError | undefined {
     return this.#failure;
   }
 
@@ -20,7 +22,7 @@ export class RetryDelay {
   next(error: unknown): number {
     const bound = Math.min(longest, shortest * 2 ** this.#failures);
     this.#failures += 1;
-    this.#failure = error;
+    this.#failure = wrapError(error, { component: 'queue' });
     return bound / 2 + (bound / 2) * this.#random();
   }
 

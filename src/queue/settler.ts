@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
+import type { InfrastructureError } from '../core/index.ts';
 import type { WorkerHost } from './attempt.ts';
 import type { Settlement } from './driver.ts';
 import { RetryDelay } from './retry-delay.ts';
@@ -26,7 +27,7 @@ export class Settler {
   }
 
   /** The last error, while it stands. */
-  get failure(): unknown {
+  get failure(): InfrastructureError | undefined {
     return this.#delay.failure;
   }
 

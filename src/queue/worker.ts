@@ -127,10 +127,12 @@ export class Worker implements Managed {
     try {
       await this.#loop;
       if (signal?.aborted) onAbort();
-      await Promise.all(this.#line.splice(0).map(async (attempt) => {
-        await this.#settler.settle(attempt.release());
-        this.#attempts.delete(attempt);
-      }));
+      await Promise.all(
+        this.#line.splice(0).map(async (attempt) => {
+          await this.#settler.settle(attempt.release());
+          this.#attempts.delete(attempt);
+        }),
+      );
       await Promise.all(this.#running.values());
     } finally {
       signal?.removeEventListener('abort', onAbort);
@@ -139,13 +141,24 @@ export class Worker implements Managed {
 
   /** `degraded` while the engine fails or a handler ignores its aborted signal; `down` when the worker is not at work. */
   async checkHealth(): Promise<ComponentHealth> {
-    if (this.#state !== 'running') return { status: 'down', message: `the worker is ${this.#state === 'new' ? 'not started' : this.#state}` };
+    if (this.#state !== 'running')
+      return {
+        status: 'down',
+        message: `the worker is ${this.#state === 'new' ? 'not started' : this.#state}`,
+      };
     const failure = this.#retryDelay.failure ?? this.#settler.failure ?? this.#keeper.failure;
-    if (failure !== undefined) return { status: 'degraded', message: `the queue fails: ${failure instanceof Error ? failure.message : String(failure)}` };
+    if (failure !== undefined)
+      return {
+        status: 'degraded',
+        message: `the queue fails: ${failure.message}`,
+      };
     const overdue = this.#host.clock.now() - abortGrace;
     for (const { abortedAt, claimed } of this.#running.keys()) {
       if (abortedAt !== undefined && abortedAt < overdue) {
-        return { status: 'degraded', message: `job "${claimed.name}" (${claimed.id}) goes on though its signal was aborted: pass the handler's signal to what it awaits` };
+        return {
+          status: 'degraded',
+          message: `job "${claimed.name}" (${claimed.id}) goes on though its signal was aborted: pass the handler's signal to what it awaits`,
+        };
       }
     }
     return { status: 'ok' };
@@ -188,7 +201,10 @@ export class Worker implements Managed {
     await this.#starting?.catch(() => undefined);
     const overdue = new AbortController();
     const drained = this.drain({ signal: AbortSignal.abort() }).then(() => true);
-    const isDrained = await Promise.race([drained, this.#host.clock.sleep(abortGrace, overdue.signal).then(() => false)]);
+    const isDrained = await Promise.race([
+      drained,
+      this.#host.clock.sleep(abortGrace, overdue.signal).then(() => false),
+    ]);
     overdue.abort();
     this.#state = 'closed';
     this.#settler.stop();
@@ -226,13 +242,26 @@ export class Worker implements Managed {
         const now = clock.now();
         const attributes: Record<string, unknown> = { limit: room };
         const claimed = await run('claim', attributes, async (signal) => {
-          const jobs = await driver.claim({ names: this.#names, limit: room, now, leaseUntil: now + this.#lease }, signal);
+          const jobs = await driver.claim(
+            { names: this.#names, limit: room, now, leaseUntil: now + this.#lease },
+            signal,
+          );
           attributes['count'] = jobs.length;
           return jobs;
         });
-        for (const job of claimed) this.#accept(new Attempt(job, this.#handledOf(job.name), { host: this.#host, leaseUntil: now + this.#lease }));
+        for (const job of claimed)
+          this.#accept(
+            new Attempt(job, this.#handledOf(job.name), {
+              host: this.#host,
+              leaseUntil: now + this.#lease,
+            }),
+          );
         if (claimed.length < room) {
-          const next = await run('nextEvent', {}, async (signal) => await driver.nextEventAt(this.#names, signal));
+          const next = await run(
+            'nextEvent',
+            {},
+            async (signal) => await driver.nextEventAt(this.#names, signal),
+          );
           // What is due and yet was not to be had is a lease that ended, or a job that came or went this very moment.
           const isDue = next !== undefined && next <= clock.now();
           if (isDue) maintainAt = Math.min(maintainAt, clock.now() + shortestRest);
@@ -240,7 +269,9 @@ export class Worker implements Managed {
         }
         this.#retryDelay.reset();
       } catch (error) {
-        await clock.sleep(this.#retryDelay.next(error), this.#draining.signal).catch(() => undefined);
+        await clock
+          .sleep(this.#retryDelay.next(error), this.#draining.signal)
+          .catch(() => undefined);
         continue;
       }
       if (restUntil !== undefined) await this.#pulse.wait(restUntil - clock.now());
@@ -295,10 +326,15 @@ export class Worker implements Managed {
 
   #check(handlers: readonly HandledJob[], concurrency: number, prefetch: number): void {
     const origin = { component: this.component, adapter: this.adapter, operation: 'worker' };
-    if (handlers.length === 0) throw invalidArgument(origin, 'a worker needs at least one handler: queue.worker([job.handle(…)])');
+    if (handlers.length === 0)
+      throw invalidArgument(
+        origin,
+        'a worker needs at least one handler: queue.worker([job.handle(…)])',
+      );
     const names = new Set<string>();
     for (const { job, atomic } of handlers) {
-      if (names.has(job.name)) throw invalidArgument(origin, `job "${job.name}" has two handlers in one worker`);
+      if (names.has(job.name))
+        throw invalidArgument(origin, `job "${job.name}" has two handlers in one worker`);
       names.add(job.name);
       if (atomic && !this.#host.driver.capabilities.transactions) {
         throw new InfrastructureError({
@@ -309,8 +345,10 @@ export class Worker implements Managed {
         });
       }
     }
-    if (!Number.isSafeInteger(concurrency) || concurrency < 1) throw invalidArgument(origin, 'concurrency is not a whole number from 1');
-    if (!Number.isSafeInteger(prefetch) || prefetch < 0) throw invalidArgument(origin, 'prefetch is not a whole number from 0');
+    if (!Number.isSafeInteger(concurrency) || concurrency < 1)
+      throw invalidArgument(origin, 'concurrency is not a whole number from 1');
+    if (!Number.isSafeInteger(prefetch) || prefetch < 0)
+      throw invalidArgument(origin, 'prefetch is not a whole number from 0');
     if (this.#lease < 100) throw invalidArgument(origin, 'lease is shorter than 100 ms');
     if (this.#pollInterval < 1) throw invalidArgument(origin, 'pollInterval is shorter than 1 ms');
   }

@@ -45,22 +45,35 @@ export const noteSchema: Schema<Note, Note> = {
     version: 1,
     vendor: 'underpin',
     validate: (value) =>
-      typeof value === 'object' && value !== null && 'text' in value && typeof value.text === 'string'
+      typeof value === 'object' &&
+      value !== null &&
+      'text' in value &&
+      typeof value.text === 'string'
         ? { value: { text: value.text } }
         : { issues: [{ message: 'text is missing', path: ['text'] }] },
   },
 };
 
 /** Takes anything. */
-export const anySchema: Schema<unknown, unknown> = {
+export const anySchema: Schema = {
   '~standard': { version: 1, vendor: 'underpin', validate: (value) => ({ value }) },
 };
 
 /** The job of most cases: three attempts, retries after 750 ms and 1500 ms (the scene's jitter is always a half). */
-export const note: JobDefinition<Note, Note> = defineJob({ name: 'note', payload: noteSchema, attempts: 3, backoff: { initialDelay: 1000 }, timeout: '10s' });
+export const note: JobDefinition<Note, Note> = defineJob({
+  name: 'note',
+  payload: noteSchema,
+  attempts: 3,
+  backoff: { initialDelay: 1000 },
+  timeout: '10s',
+});
 
 /** Another one, with but one attempt. */
-export const single: JobDefinition<Note, Note> = defineJob({ name: 'single', payload: noteSchema, attempts: 1 });
+export const single: JobDefinition<Note, Note> = defineJob({
+  name: 'single',
+  payload: noteSchema,
+  attempts: 1,
+});
 
 /** A queue over the subject's driver, with time that stands still. */
 export interface Scene {
@@ -69,17 +82,33 @@ export interface Scene {
   readonly queue: JobQueue;
   readonly subject: QueueSubject;
   /** Claims jobs of these names, `note` and `single` unless told, with a lease of 60 s unless told. */
-  claim(options?: { readonly names?: readonly string[]; readonly limit?: number; readonly lease?: number }): Promise<readonly ClaimedJob[]>;
+  readonly claim: (options?: ClaimOptions) => Promise<readonly ClaimedJob[]>;
   /** Claims exactly one. */
-  claimOne(options?: { readonly lease?: number }): Promise<ClaimedJob>;
-  settle(...settlements: readonly Settlement[]): Promise<readonly boolean[]>;
+  readonly claimOne: (options?: ClaimOptions) => Promise<ClaimedJob>;
+  readonly settle: (...settlements: readonly Settlement[]) => Promise<readonly boolean[]>;
   /** Starts a worker, runs `fn`, and closes the worker whatever happens. */
-  withWorker(handlers: readonly HandledJob[], options: WorkerOptions, fn: (worker: Worker) => Promise<void>): Promise<void>;
+  readonly withWorker: (
+    handlers: readonly HandledJob[],
+    options: WorkerOptions,
+    fn: (worker: Worker) => Promise<void>,
+  ) => Promise<void>;
+}
+
+/** What {@link Scene.claim} takes. `lease` is in milliseconds. */
+export interface ClaimOptions {
+  readonly names?: readonly string[];
+  readonly limit?: number;
+  readonly lease?: number;
 }
 
 /** A case over a scene. */
 export function sceneCase(id: string, run: (scene: Scene) => Promise<void>): QueueCase {
-  return { id, run: async (subject) => { await run(await setUp(subject)); } };
+  return {
+    id,
+    run: async (subject) => {
+      await run(await setUp(subject));
+    },
+  };
 }
 
 /** Makes the scene and starts its queue. */
@@ -124,7 +153,13 @@ export function release({ id, generation }: Claim, availableAt: number): Settlem
 }
 
 export function retry({ id, generation }: Claim, availableAt: number): Settlement {
-  return { id, generation, kind: 'retry', availableAt, failure: { message: 'once more', code: 'Error', at: availableAt } };
+  return {
+    id,
+    generation,
+    kind: 'retry',
+    availableAt,
+    failure: { message: 'once more', code: 'Error', at: availableAt },
+  };
 }
 
 export function bury({ id, generation }: Claim): Settlement {
@@ -132,7 +167,10 @@ export function bury({ id, generation }: Claim): Settlement {
 }
 
 /** Lets the event loop turn until the condition holds. Fails after 4 s, which only a broken adapter needs. */
-export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+): Promise<void> {
   const end = performance.now() + 4000;
   while (!(await condition())) {
     if (performance.now() > end) assert.fail(`waited in vain: ${what}`);
@@ -146,11 +184,17 @@ export async function settleDown(): Promise<void> {
 }
 
 /** Asserts that a call fails with the code, and gives the error. */
-export async function refuses(call: Promise<unknown>, code: ErrorCode): Promise<InfrastructureError> {
+export async function refuses(
+  call: Promise<unknown>,
+  code: ErrorCode,
+): Promise<InfrastructureError> {
   try {
     await call;
   } catch (error) {
-    assert.ok(InfrastructureError.is(error), `an InfrastructureError was expected, and ${String(error)} was thrown`);
+    assert.ok(
+      InfrastructureError.is(error),
+      `an InfrastructureError was expected, and ${String(error)} was thrown`,
+    );
     assert.equal(error.code, code);
     return error;
   }
