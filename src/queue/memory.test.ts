@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { registerConformance } from '../core/index.ts';
-import { queueConformance } from './conformance.ts';
+import { queueConformance } from './conformance/index.ts';
 import { MemoryQueueDriver, memoryQueue } from './memory.ts';
 
 registerConformance(
