@@ -14,6 +14,7 @@ import type {
   Settlement,
   StoredJob,
 } from './driver.ts';
+import { leaseEnded } from './lease-ended.ts';
 import { JobQueue, type QueueOptions } from './queue.ts';
 
 type Mutable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
@@ -160,11 +161,7 @@ export class MemoryQueueDriver implements QueueDriver {
     for (const job of this.#active) {
       if (job.leaseUntil > now) continue;
       this.#active.delete(job);
-      job.failure = {
-        code: 'aborted',
-        message: 'the lease ended before the job did: its worker crashed or hung',
-        at: now,
-      };
+      job.failure = leaseEnded(now);
       if (job.attempts >= job.maxAttempts) {
         this.#finish(job, 'dead', now);
         done.buried += 1;

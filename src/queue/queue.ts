@@ -13,13 +13,14 @@ import {
   toBytes,
   toMilliseconds,
 } from '../core/index.ts';
-import type {
-  EnqueuedJob,
-  JobFailure,
-  JobState,
-  NewJob,
-  QueueDriver,
-  StoredJob,
+import {
+  type EnqueuedJob,
+  type JobFailure,
+  type JobState,
+  jobStates,
+  type NewJob,
+  type QueueDriver,
+  type StoredJob,
 } from './driver.ts';
 import type { HandledJob, JobDefinition } from './job.ts';
 import { Worker, type WorkerOptions } from './worker.ts';
@@ -217,6 +218,12 @@ export class JobQueue<AnyDriver extends QueueDriver = QueueDriver> extends Compo
       { signal, repeatable: true },
       async (signal) => {
         this.#checkLimit(limit, 1000);
+        if (state !== undefined && !jobStates.includes(state)) {
+          throw invalidArgument(
+            { component: 'queue', adapter: this.adapter, operation: 'list' },
+            `"${state}" is no state of a job: give one of ${jobStates.join(', ')}`,
+          );
+        }
         const found = await this.driver.list({ state, name, after, limit: limit + 1 }, signal);
         const page = found.slice(0, limit);
         return {

@@ -153,7 +153,7 @@ export const transactionCases: readonly QueueCase[] = [
         async () => {
           runs += 1;
           // The lease is lost inside the transaction itself: nobody else can reach a database with one writer.
-          await driver.maintain(clock.now() + 1_000_000);
+          await driver.maintain(clock.now() + 7_200_000);
           await transactions.write('row');
           await released;
         },
