@@ -1,0 +1,40 @@
+export {
+  type Claim,
+  type ClaimedJob,
+  type ClaimRequest,
+  type EnqueuedJob,
+  type JobFailure,
+  type JobFilter,
+  type JobState,
+  jobStates,
+  type Maintenance,
+  type NewJob,
+  type QueueCapabilities,
+  type QueueDriver,
+  type RedriveRequest,
+  type Settlement,
+  type StoredJob,
+} from './driver.ts';
+export {
+  type BackoffOptions,
+  defineJob,
+  type HandledJob,
+  type HandleOptions,
+  type JobContext,
+  JobDefinition,
+  type JobHandler,
+  type JobOptions,
+  type JobSettings,
+} from './job.ts';
+export {
+  type EnqueueManyOptions,
+  type EnqueueOptions,
+  type HandledJobsOf,
+  type JobInfo,
+  type JobPage,
+  JobQueue,
+  type ListJobsOptions,
+  type QueueOptions,
+  type RedriveOptions,
+} from './queue.ts';
+export { Worker, type WorkerOptions } from './worker.ts';
