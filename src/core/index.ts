@@ -61,7 +61,12 @@ export {
   type HealthStatus,
   type LifecycleStage,
 } from './health.ts';
-export { classifyFetchError, classifyHttpStatus, type HttpAnswer, parseRetryAfter } from './http.ts';
+export {
+  classifyFetchError,
+  classifyHttpStatus,
+  type HttpAnswer,
+  parseRetryAfter,
+} from './http.ts';
 export {
   defineInfrastructure,
   type Infrastructure,
