@@ -82,7 +82,7 @@ async function open(peers: PeerModules, toVariant: (finder: Finder) => Variant):
       await peerFinders?.close();
       await database.close();
       limit.close();
-      await rm(folder, { recursive: true });
+      await rm(folder, { recursive: true, force: true });
     },
   };
 }
