@@ -1,5 +1,8 @@
+import type { Cache } from './cache/index.ts';
 import type { Database } from './database/index.ts';
 import type { Mailer } from './mail/index.ts';
+import type { PushSender } from './push/index.ts';
+import type { JobQueue } from './queue/index.ts';
 import type { FileStorage } from './storage/index.ts';
 
 // The one table of the variables that choose adapters: what is read, what is said of a mistake, and what the documentation
@@ -60,6 +63,36 @@ export const storageVariable: ComponentVariable<FileStorage> = {
   ],
 };
 
+export const cacheVariable: ComponentVariable<Cache> = {
+  name: 'CACHE_URL',
+  schemes: [
+    {
+      form: 'memory:',
+      is: 'memory, gone when the process ends',
+      open: async () => (await import('./cache/memory.ts')).memoryCache(),
+    },
+  ],
+};
+
+export const queueVariable: ComponentVariable<JobQueue, Database> = {
+  name: 'QUEUE_URL',
+  schemes: [
+    {
+      form: 'database:',
+      is: 'a table of the database of `DATABASE_URL`, so that jobs are part of its transactions',
+      open: async (_target, database) => {
+        const { sqlQueue } = await import('./queue/sql/index.ts');
+        return sqlQueue({ database });
+      },
+    },
+    {
+      form: 'memory:',
+      is: 'memory, gone when the process ends',
+      open: async () => (await import('./queue/memory.ts')).memoryQueue(),
+    },
+  ],
+};
+
 export const mailVariable: ComponentVariable<Mailer> = {
   name: 'MAIL_URL',
   schemes: [
@@ -79,8 +112,27 @@ export const mailVariable: ComponentVariable<Mailer> = {
   ],
 };
 
+export const pushVariable: ComponentVariable<PushSender> = {
+  name: 'PUSH_URL',
+  schemes: [
+    {
+      form: 'outbox:FOLDER',
+      is: 'a folder that holds what was sent, and sends nothing on; without one, `push` in `DATA_DIR`',
+      open: async ({ pathOr }) => {
+        const { outboxPush } = await import('./push/outbox.ts');
+        return outboxPush({ directory: pathOr('push') });
+      },
+    },
+    {
+      form: 'memory:',
+      is: 'memory, gone when the process ends',
+      open: async () => (await import('./push/memory.ts')).memoryPush(),
+    },
+  ],
+};
+
 /** The variables of the table, in the order in which their components start. */
 export const componentVariables: readonly {
   readonly name: string;
   readonly schemes: readonly Pick<Scheme<unknown>, 'form' | 'is'>[];
-}[] = [databaseVariable, storageVariable, mailVariable];
+}[] = [databaseVariable, storageVariable, cacheVariable, queueVariable, mailVariable, pushVariable];

@@ -5,9 +5,12 @@ import path from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
+import { z } from 'zod';
+
 import { componentVariables } from './component-variables.ts';
 import type { Managed } from './core/index.ts';
-import { infrastructureFromEnv } from './index.ts';
+import { infrastructureFromEnv, type StandardComponents } from './index.ts';
+import { defineJob } from './queue/index.ts';
 
 let folder = '';
 beforeEach(() => {
@@ -23,6 +26,21 @@ function silent(env: Env = {}): Env {
   return { LOG_LEVEL: 'silent', DATA_DIR: path.join(folder, 'data'), ...env };
 }
 
+const resize = defineJob({ name: 'resize', payload: z.object({ key: z.string() }) });
+
+/** Does with each component what it is for. */
+async function use({ files, cache, queue, mail, push }: StandardComponents): Promise<void> {
+  await files.put('a/hello.txt', 'hello');
+  expect(await (await files.get('a/hello.txt')).text()).toBe('hello');
+  await cache.set('key', 'value');
+  expect(await cache.get('key')).toBe('value');
+  expect((await queue.enqueue(resize, { key: 'a' })).id).toBeTypeOf('string');
+  await mail.send({ from: 'a@example.com', to: 'b@example.com', subject: 's', text: 't' });
+  expect(await push.send([{ kind: 'fcm', token: 'token' }], { title: 'title' })).toMatchObject([
+    { status: 'delivered' },
+  ]);
+}
+
 async function mistakes(env: Env): Promise<string> {
   const error: unknown = await infrastructureFromEnv()
     .start({ env })
@@ -34,13 +52,12 @@ async function mistakes(env: Env): Promise<string> {
 describe('an empty environment', () => {
   it('gives every component, working, with its data in DATA_DIR', async () => {
     const app = await infrastructureFromEnv().start({ env: silent() });
-    await app.files.put('a/hello.txt', 'hello');
-    await app.mail.send({ from: 'a@example.com', to: 'b@example.com', subject: 's', text: 't' });
+    await use(app);
     expect((await app.health.check()).status).toBe('ok');
     await app.stop();
     expect(
       readdirSync(path.join(folder, 'data')).filter((name) => !/-(wal|shm)$/.test(name)),
-    ).toEqual(expect.arrayContaining(['app.db', 'files', 'mail']));
+    ).toEqual(expect.arrayContaining(['app.db', 'files', 'mail', 'push']));
 
     const again = await infrastructureFromEnv().start({ env: silent() });
     expect(await (await again.files.get('a/hello.txt')).text()).toBe('hello');
@@ -49,11 +66,14 @@ describe('an empty environment', () => {
 
   it('starts the components in the order of the table, the logger before all', async () => {
     const app = await infrastructureFromEnv().start({ env: silent() });
-    expect(Object.keys((await app.health.check()).components).slice(0, 4)).toEqual([
+    expect(Object.keys((await app.health.check()).components)).toEqual([
       'log',
       'database',
       'files',
+      'cache',
+      'queue',
       'mail',
+      'push',
     ]);
     await app.stop();
   });
@@ -69,7 +89,7 @@ describe('each scheme', () => {
     async (name, form) => {
       const [scheme = ''] = form.split(':');
       const bare = await infrastructureFromEnv().start({ env: silent({ [name]: `${scheme}:` }) });
-      expect((await bare.health.check()).status).toBe('ok');
+      await use(bare);
       await bare.stop();
       if (form.endsWith(':')) return;
       for (const [index, written] of [
@@ -77,13 +97,7 @@ describe('each scheme', () => {
         `${scheme}://${folder}/own%201`,
       ].entries()) {
         const app = await infrastructureFromEnv().start({ env: silent({ [name]: written }) });
-        await app.files.put('a', 'a');
-        await app.mail.send({
-          from: 'a@example.com',
-          to: 'b@example.com',
-          subject: 's',
-          text: 't',
-        });
+        await use(app);
         await app.stop();
         expect(existsSync(path.join(folder, `own ${index}`))).toBe(true);
       }
@@ -101,7 +115,7 @@ describe('each scheme', () => {
         ),
       }),
     });
-    await app.files.put('a', 'a');
+    await use(app);
     await app.stop();
     expect(existsSync(path.join(folder, 'data'))).toBe(false);
   });
@@ -123,6 +137,22 @@ describe('each scheme', () => {
     expect(app.files.adapter).toBe('memory');
     await app.stop();
   });
+});
+
+it('the queue of an empty environment takes part in the transactions of its database', async () => {
+  const app = await infrastructureFromEnv().start({ env: silent() });
+  const failing = app.database.transaction(async () => {
+    await app.queue.enqueue(resize, { key: 'undone' }, { deduplicationKey: 'one' });
+    throw new Error('roll back');
+  });
+  await expect(failing).rejects.toThrow('roll back');
+  const committed = await app.database.transaction(
+    async () => await app.queue.enqueue(resize, { key: 'kept' }, { deduplicationKey: 'one' }),
+  );
+  expect(
+    await app.queue.enqueue(resize, { key: 'again' }, { deduplicationKey: 'one' }),
+  ).toMatchObject({ id: committed.id });
+  await app.stop();
 });
 
 describe('mistakes', () => {
@@ -198,7 +228,7 @@ it('only the adapters that are chosen are loaded', () => {
     console.log(loaded.filter((url) => /pino|kysely|nodemailer/.test(url)).length);
     const app = await infrastructureFromEnv().start();
     await app.stop();
-    console.log(loaded.filter((url) => /storage\\/disk|mail\\/inbox/.test(url)).length);`;
+    console.log(loaded.filter((url) => /storage\\/disk|mail\\/inbox|push\\/outbox|queue\\/sql/.test(url)).length);`;
   const output = execFileSync(
     process.execPath,
     ['--conditions=underpin-source', '--input-type=module', '-e', script],
@@ -208,7 +238,9 @@ it('only the adapters that are chosen are loaded', () => {
       env: {
         LOG_LEVEL: 'silent',
         STORAGE_URL: 'memory:',
+        QUEUE_URL: 'memory:',
         MAIL_URL: 'memory:',
+        PUSH_URL: 'memory:',
         DATABASE_URL: 'sqlite::memory:',
       },
     },

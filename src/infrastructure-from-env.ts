@@ -1,10 +1,14 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import type { Cache } from './cache/index.ts';
 import {
+  cacheVariable,
   type ComponentVariable,
   databaseVariable,
   mailVariable,
+  pushVariable,
+  queueVariable,
   type Scheme,
   storageVariable,
   type Target,
@@ -19,6 +23,8 @@ import {
 import type { Database } from './database/index.ts';
 import type { Logger } from './logging/index.ts';
 import type { Mailer } from './mail/index.ts';
+import type { PushSender } from './push/index.ts';
+import type { JobQueue } from './queue/index.ts';
 import type { FileStorage } from './storage/index.ts';
 
 /** The components that {@link infrastructureFromEnv} makes, in the order in which they start. */
@@ -29,8 +35,14 @@ export interface StandardComponents<Tables = unknown> {
   readonly database: Database<Tables>;
   /** `STORAGE_URL`; default `file:`. */
   readonly files: FileStorage;
+  /** `CACHE_URL`; default `memory:`. */
+  readonly cache: Cache;
+  /** `QUEUE_URL`; default `database:`. */
+  readonly queue: JobQueue;
   /** `MAIL_URL`; default `inbox:`. */
   readonly mail: Mailer;
+  /** `PUSH_URL`; default `outbox:`. */
+  readonly push: PushSender;
 }
 
 /**
@@ -65,13 +77,16 @@ async function standardComponents<Tables>(env: Environment): Promise<StandardCom
   const open = async <Component>(variable: ComponentVariable<Component>): Promise<Component> =>
     await openComponent(env, directory, variable, undefined);
   const log = createLogger({ level: env.oneOf('LOG_LEVEL', logLevels, { default: 'info' }) });
-  // What stands in the tables is the application's word; no adapter looks at it.
-  const database = (await open(databaseVariable)) as Database<Tables>;
+  const database = await open(databaseVariable);
   return {
     log,
-    database,
+    // What stands in the tables is the application's word; no adapter looks at it.
+    database: database as Database<Tables>,
     files: await open(storageVariable),
+    cache: await open(cacheVariable),
+    queue: await openComponent(env, directory, queueVariable, database),
     mail: await open(mailVariable),
+    push: await open(pushVariable),
   };
 }
 

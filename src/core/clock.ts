@@ -6,7 +6,10 @@ import { InfrastructureError } from './errors.ts';
 export interface Clock {
   /** Milliseconds since the Unix epoch. */
   now(): number;
-  /** Resolves after this many milliseconds; rejects with the signal's reason when aborted. Does not keep the process alive by itself. */
+  /**
+   * Resolves after this many milliseconds; rejects with the signal's reason when aborted. Keeps the process alive while it waits: whoever waits in
+   * the background gives a signal, and aborts it on close.
+   */
   sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
 }
 
@@ -20,10 +23,7 @@ export const systemClock: Clock = {
     signal?.throwIfAborted();
     try {
       for (let left = milliseconds; ; left -= longestTimer) {
-        await delay(Math.min(left, longestTimer), undefined, {
-          ref: false,
-          ...(signal ? { signal } : {}),
-        });
+        await delay(Math.min(left, longestTimer), undefined, signal ? { signal } : {});
         if (left <= longestTimer) return;
       }
     } catch (error) {

@@ -47,6 +47,8 @@ export async function runConformanceCase<Subject, Capability extends string>(
 ): Promise<ConformanceResult> {
   const { id, requires = [] } = conformanceCase;
   const missing = requires.filter((capability) => !target.capabilities[capability]);
+  // A case may wait for nothing but an AbortSignal.timeout, which does not keep the process alive.
+  const alive = setInterval(() => undefined, 2 ** 31 - 1);
   try {
     const run = missing.length === 0 ? conformanceCase.run : conformanceCase.unsupported;
     if (!run) {
@@ -66,6 +68,8 @@ export async function runConformanceCase<Subject, Capability extends string>(
     return { id, status: missing.length === 0 ? 'passed' : 'unsupported' };
   } catch (error) {
     return { id, status: 'failed', error };
+  } finally {
+    clearInterval(alive);
   }
 }
 

@@ -62,6 +62,12 @@ export {
   type LifecycleStage,
 } from './health.ts';
 export {
+  classifyFetchError,
+  classifyHttpStatus,
+  type HttpAnswer,
+  parseRetryAfter,
+} from './http.ts';
+export {
   defineInfrastructure,
   type Infrastructure,
   type InfrastructureContext,

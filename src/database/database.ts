@@ -21,7 +21,6 @@ import type {
   StatementStream,
   StreamOptions,
 } from './driver.ts';
-import { foreground } from './foreground.ts';
 import { bridgeKysely, type StatementRunner } from './kysely-bridge.ts';
 import {
   applyMigrations,
@@ -126,9 +125,7 @@ export class Database<
       const ended = await this.#outermostTransaction(fn, options, attempt);
       if (ended !== undefined) return await this.#conclude(ended);
       // Full jitter: those who collided must not meet again.
-      await foreground(
-        this.#clock.sleep(Math.random() * Math.min(1000, 10 * 2 ** attempt), options.signal),
-      );
+      await this.#clock.sleep(Math.random() * Math.min(1000, 10 * 2 ** attempt), options.signal);
     }
   }
 

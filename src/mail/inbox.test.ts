@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -21,12 +21,13 @@ describe('inbox', () => {
     await rm(directory, { recursive: true, force: true });
   });
 
-  it('the factory touches nothing; start makes the folder', async () => {
+  it('the factory touches nothing; start makes the folder, for this user alone', async () => {
     const nested = join(directory, 'a', 'b');
     const mailer = inboxMailer({ directory: nested });
     expect(await readdir(directory)).toEqual([]);
     await mailer.start();
     expect(await readdir(nested)).toEqual([]);
+    expect((await stat(nested)).mode & 0o777).toBe(0o700);
   });
 
   it('a message is a folder with the message for a mail client and its envelope for people', async () => {

@@ -1,5 +1,5 @@
 import { access, constants, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 
 import {
   type Classification,
@@ -21,7 +21,7 @@ import { type Inbox, parseReceivedMail, type ReceivedMail } from './received.ts'
 
 /** Options of {@link inboxMailer}. */
 export interface InboxMailerOptions extends MailerOptions {
-  /** Folder of the messages; made if it is not there. Several processes may share it. */
+  /** Folder of the messages; made, for this user alone, if it is not there. Several processes may share it. */
   readonly directory: string;
   /** Whether a message is on the disk before `send` resolves, so that it outlives a power cut. A killed process loses nothing either way. Default: no. */
   readonly sync?: boolean | undefined;
@@ -70,7 +70,9 @@ export class InboxMailDriver implements MailDriver {
   }
 
   async start(): Promise<void> {
-    await mkdir(this.#directory, { recursive: true });
+    await mkdir(dirname(this.#directory), { recursive: true });
+    // Letters are private.
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
     await this.checkHealth();
     await removeStaleTemporaryFiles(this.#directory, { olderThan: unfinishedAfter });
   }

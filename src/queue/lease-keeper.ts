@@ -45,7 +45,9 @@ export class LeaseKeeper {
     let nextBeat = clock.now() + beat;
     while (!this.#stop.signal.aborted) {
       this.#wakeAt = nextBeat;
-      for (const { deadline } of this.#attempts) this.#wakeAt = Math.min(this.#wakeAt, deadline);
+      for (const { deadline, leaseUntil, isLost } of this.#attempts) {
+        this.#wakeAt = Math.min(this.#wakeAt, deadline, isLost ? Infinity : leaseUntil);
+      }
       this.#rest = new AbortController();
       await clock
         .sleep(Math.max(0, this.#wakeAt - clock.now()), this.#rest.signal)

@@ -61,7 +61,7 @@ export function compareRows(order: readonly Order[]): (a: Row, b: Row) => number
 }
 
 /** The order of two values of one field: nulls first, `false` before `true`, text by code points. */
-export function compareValues(a: unknown, b: unknown): number {
+function compareValues(a: unknown, b: unknown): number {
   if (a === b) return 0;
   if (a === null) return -1;
   if (b === null) return 1;

@@ -16,7 +16,9 @@ for (const { port, adapters } of ports) {
 describe('conformance', () => {
   it('every room that has a suite has its adapters registered', () => {
     const suites = globSync('src/*/conformance{.ts,/index.ts}', { cwd: root });
-    const rooms = suites.map((file) => file.split(path.sep)[1]).filter((room) => room !== 'core');
+    const rooms = suites
+      .map((file) => file.split(path.sep)[1] ?? '')
+      .filter((room) => room !== 'core');
     expect(ports.map(({ port }) => port).toSorted()).toEqual(rooms.toSorted());
   });
 

@@ -25,7 +25,7 @@ const codes = {
 } as const;
 
 /** SQLite's extended result code of an error of `node:sqlite`, or undefined. */
-export function sqliteErrorCode(error: unknown): number | undefined {
+function sqliteErrorCode(error: unknown): number | undefined {
   if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number')
     return undefined;
   return error.errcode;

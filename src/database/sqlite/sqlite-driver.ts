@@ -21,7 +21,6 @@ import type {
   StatementStream,
   StreamOptions,
 } from '../driver.ts';
-import { foreground } from '../foreground.ts';
 import { Semaphore } from '../semaphore.ts';
 import { classifySqlite, isBusy, isRefusedWrite } from './classify.ts';
 import { SqliteConnection } from './connection.ts';
@@ -258,7 +257,7 @@ export class SqliteDriver implements DatabaseDriver {
         return fn();
       } catch (error) {
         if (!isBusy(error) || clock.now() >= deadline) throw error;
-        await foreground(clock.sleep(pause, signal));
+        await clock.sleep(pause, signal);
       }
     }
   }

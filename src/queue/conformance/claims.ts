@@ -109,7 +109,8 @@ export const claimCases: readonly QueueCase[] = [
       await queue.enqueue(note, { text: 'a' });
       await claimOne({ lease: 1000 });
       await clock.advance(999);
-      await driver.maintain(clock.now());
+      const nothing = { recovered: 0, buried: 0, removed: 0 };
+      assert.deepEqual(await driver.maintain(clock.now()), nothing);
       assert.equal((await claim()).length, 0);
     },
   ),

@@ -139,8 +139,11 @@ export const inspectionCases: readonly QueueCase[] = [
       await queue.enqueue(note, { text }, { deduplicationKey: 'k' });
       await buryAll(scene);
     }
-    assert.equal(await queue.redrive(), 1);
-    assert.deepEqual(await queue.counts(), { waiting: 1, active: 0, completed: 0, dead: 1 });
+    const other = await queue.enqueue(note, { text: 'c' });
+    await buryAll(scene);
+    assert.equal(await queue.redrive({ limit: 2 }), 2);
+    assert.equal((await queue.find(other.id))?.state, 'waiting');
+    assert.deepEqual(await queue.counts(), { waiting: 2, active: 0, completed: 0, dead: 1 });
   }),
   sceneCase('remove › a waiting or a dead job is gone and never runs', async (scene) => {
     const { queue, claim } = scene;

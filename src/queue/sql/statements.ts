@@ -228,22 +228,26 @@ export class QueueStatements {
     return rows.rows[0]?.count ?? 0;
   }
 
-  /** Makes dead jobs wait again; `or ignore` leaves out the second of two that would take the same deduplication key. */
+  /** Makes dead jobs wait again, of those with one deduplication key only the oldest. */
   async redrive(
     { ids, name, limit, now }: RedriveRequest,
     signal: AbortSignal | undefined,
   ): Promise<number> {
     const { rows } = await sql`
-      update or ignore underpin_job set state = 'waiting', attempts = 0, available_at = ${now}, finished_at = null
+      update underpin_job set state = 'waiting', attempts = 0, available_at = ${now}, finished_at = null
       where id in (
-        select id from underpin_job as dead where state = 'dead'
-          ${name === undefined ? sql`` : sql`and name = ${name}`}
-          ${ids === undefined ? sql`` : sql`and id in (select value from json_each(${JSON.stringify(ids)}))`}
-          and not exists (
-            select 1 from underpin_job as twin where twin.name = dead.name
-              and twin.deduplication_key = dead.deduplication_key and twin.state in ('waiting', 'active')
-          )
-        order by id limit ${limit}
+        select id from (
+          select id, row_number() over (
+            partition by name, deduplication_key, iif(deduplication_key is null, id, null) order by id
+          ) as place
+          from underpin_job as dead where state = 'dead'
+            ${name === undefined ? sql`` : sql`and name = ${name}`}
+            ${ids === undefined ? sql`` : sql`and id in (select value from json_each(${JSON.stringify(ids)}))`}
+            and not exists (
+              select 1 from underpin_job as twin where twin.name = dead.name
+                and twin.deduplication_key = dead.deduplication_key and twin.state in ('waiting', 'active')
+            )
+        ) where place = 1 order by id limit ${limit}
       ) returning id`.execute(this.#database.query, { signal });
     return rows.length;
   }

@@ -8,14 +8,16 @@ import type { AnySchema } from './translate.ts';
 
 export type { Column, ColumnKind, Columns, ColumnType, ColumnTypeOf } from './columns.ts';
 
+/** A Database of any schema. Kysely's own type is invariant in its schema, so the part of it that has none. */
+export type AnyDatabase = Pick<Database, 'component' | 'adapter' | 'inTransaction' | 'transaction'>;
+
 /** Options of {@link sqlRepository}. */
 export interface SqlRepositoryOptions<
   Entity,
   IdField extends IdFieldOf<Entity>,
-  Schema,
 > extends RepositoryOptions<Entity, IdField> {
   /** Stays its creator's: the repository does not close it. */
-  readonly database: Database<Schema>;
+  readonly database: AnyDatabase;
   /** The table, which a migration has made, with a primary key or unique index on the id's column. */
   readonly table: string;
   /** The column of every field. */
@@ -43,9 +45,8 @@ export type SqlRepository<Entity, Id extends EntityId = string> = EntityReposito
 export function sqlRepository<
   Entity extends object,
   IdField extends IdFieldOf<Entity> = Extract<'id', IdFieldOf<Entity>>,
-  Schema = unknown,
 >(
-  options: SqlRepositoryOptions<Entity, IdField, Schema>,
+  options: SqlRepositoryOptions<Entity, IdField>,
 ): SqlRepository<Entity, Extract<Entity[IdField], EntityId>> {
   const { database, table, columns, id = 'id', version } = options;
   const origin: ErrorOrigin = { component: 'repositories', adapter: 'sql' };

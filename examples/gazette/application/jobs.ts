@@ -1,0 +1,30 @@
+import { defineJob } from 'underpin/queue';
+import { z } from 'zod';
+
+/** Makes one smaller copy of an article's picture. */
+export const makeThumbnail = defineJob({
+  name: 'make-thumbnail',
+  payload: z.object({ articleId: z.string(), pictureId: z.string(), width: z.int().positive() }),
+  attempts: 8,
+});
+
+/** Enqueues a {@link mailArticle} for every subscriber. */
+export const sendNewsletter = defineJob({
+  name: 'send-newsletter',
+  payload: z.object({ articleId: z.string() }),
+  attempts: 8,
+});
+
+/** Mails an article to one subscriber. */
+export const mailArticle = defineJob({
+  name: 'mail-article',
+  payload: z.object({ articleId: z.string(), subscriberId: z.string() }),
+  attempts: 8,
+});
+
+/** Shows a notice of an article on every device. */
+export const pushArticle = defineJob({
+  name: 'push-article',
+  payload: z.object({ articleId: z.string() }),
+  attempts: 8,
+});

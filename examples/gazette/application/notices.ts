@@ -1,0 +1,41 @@
+import { createHash } from 'node:crypto';
+
+import type { PushTarget } from 'underpin/ports';
+
+import type { Device } from '../domain/device.ts';
+import type { Newsroom } from './newsroom.ts';
+
+/** Registers a device for notices; a second time changes nothing. */
+export async function registerDevice(
+  { devices, now }: Newsroom,
+  target: PushTarget,
+): Promise<Device> {
+  const id = createHash('sha256').update(JSON.stringify(target)).digest('hex');
+  return (await devices.findById(id)) ?? (await devices.save({ id, target, registeredAt: now() }));
+}
+
+/** Shows a notice of an article on every device, and forgets the devices that are gone. */
+export async function pushArticleToDevices(
+  newsroom: Newsroom,
+  articleId: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { articles, devices, push, siteUrl } = newsroom;
+  const article = await articles.findById(articleId);
+  if (article === undefined) return;
+  const registered = await devices.find({});
+  if (registered.length === 0) return;
+  const results = await push.send(
+    registered.map(({ target }) => target),
+    {
+      title: article.title,
+      body: article.summary,
+      url: `${siteUrl()}/articles/${encodeURIComponent(article.slug)}`,
+    },
+    { idempotencyKey: `article ${articleId}`, signal },
+  );
+  for (const [index, result] of results.entries()) {
+    const device = registered[index];
+    if (device !== undefined && result.status === 'gone') await devices.delete(device.id);
+  }
+}

@@ -1,0 +1,29 @@
+import type { HandledJob, JobQueue, Worker } from 'underpin/queue';
+
+import { mailArticle, makeThumbnail, pushArticle, sendNewsletter } from '../../application/jobs.ts';
+import { fanOutNewsletter, mailArticleTo } from '../../application/newsletter.ts';
+import type { Newsroom } from '../../application/newsroom.ts';
+import { pushArticleToDevices } from '../../application/notices.ts';
+import { createThumbnail } from '../../application/pictures.ts';
+
+/** Each job with the use case that does it. */
+function jobHandlers(newsroom: Newsroom): readonly HandledJob<false>[] {
+  return [
+    makeThumbnail.handle((payload, { signal }) => createThumbnail(newsroom, payload, signal)),
+    sendNewsletter.handle(({ articleId }) => fanOutNewsletter(newsroom, articleId)),
+    mailArticle.handle((payload, { signal }) => mailArticleTo(newsroom, payload, signal)),
+    pushArticle.handle(({ articleId }, { signal }) =>
+      pushArticleToDevices(newsroom, articleId, signal),
+    ),
+  ];
+}
+
+/** The worker that does the newspaper's jobs in this process. */
+export function gazetteWorker(queue: JobQueue, newsroom: Newsroom): Worker {
+  return queue.worker(jobHandlers(newsroom), {
+    // Thumbnails use libvips' threads beside this one; more at once only cost memory.
+    concurrency: 4,
+    // Every job takes seconds at most, so what a crash interrupted need not wait for the default minute.
+    lease: '5s',
+  });
+}

@@ -1,0 +1,94 @@
+import { fileURLToPath } from 'node:url';
+
+import {
+  infrastructureFromEnv,
+  type RunningInfrastructure,
+  type StandardComponents,
+} from 'underpin';
+import { type Environment, InfrastructureError } from 'underpin/core';
+import type { Worker } from 'underpin/queue';
+
+import { importArticles } from '../application/import-articles.ts';
+import { markdownFolder } from '../infrastructure/articles/markdown-folder.ts';
+import { compose, type Composition } from '../infrastructure/composition.ts';
+import type { Tables } from '../infrastructure/database/tables.ts';
+import { gazetteWorker } from '../infrastructure/queue/worker.ts';
+import { createApp } from './app.ts';
+import { type DeskAccess, localNames } from './desk-access.ts';
+import { WebServer } from './server.ts';
+
+const ownDocs = fileURLToPath(new URL('../../../docs', import.meta.url));
+
+/** What the web adds to the infrastructure. */
+interface Web extends Composition {
+  readonly server: WebServer;
+  readonly worker: Worker;
+  readonly articlesDirectory: string;
+}
+
+type Gazette = RunningInfrastructure<StandardComponents<Tables> & Web>;
+
+const infrastructure = infrastructureFromEnv<Tables, Web>((standard, { env }) => {
+  const host = env.string('HOST', { default: '127.0.0.1' });
+  const port = env.integer('PORT', { default: 4000, min: 0, max: 65_535 });
+  const siteUrl = siteUrlFrom(env);
+  const composition = compose(standard, env, () => siteUrl ?? server.url);
+  const app = createApp(composition.newsroom, {
+    logger: standard.log,
+    health: () => gazette.health,
+    desk: deskAccessFrom(env, host),
+    inbox: composition.inbox,
+  });
+  const server = new WebServer({ fetch: app.fetch, host, port });
+  return {
+    ...composition,
+    // Before the worker: when the port is taken, nothing has been done yet.
+    server,
+    worker: gazetteWorker(composition.queue, composition.newsroom),
+    articlesDirectory: env.string('ARTICLES_DIR', { default: ownDocs }),
+  };
+});
+
+let gazette: Gazette;
+
+try {
+  gazette = await infrastructure.start();
+  try {
+    gazette.stopOnSignals();
+    const imported = await importArticles(
+      gazette.newsroom,
+      markdownFolder(gazette.articlesDirectory),
+    );
+    for (const { path, problem } of imported.refused)
+      gazette.log.warn({ path, problem }, 'this file cannot be an article');
+    gazette.log.info({ ...imported, from: gazette.articlesDirectory }, 'articles imported');
+    process.stdout.write(`The Gazette is out: ${gazette.server.url}\n`);
+  } catch (error) {
+    await gazette.stop({ deadline: 0 });
+    throw error;
+  }
+} catch (error) {
+  process.stderr.write(`gazette: ${reasonOf(error)}\n`);
+  process.exitCode = 1;
+}
+
+/** What one can act on. The stack of what is no mistake of the operator's is worth its lines. */
+function reasonOf(error: unknown): string {
+  if (InfrastructureError.is(error) && error.code !== 'internal') return error.message;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+function siteUrlFrom(env: Environment): string | undefined {
+  if (env.optional('SITE_URL') === undefined) return undefined;
+  const url = env.url('SITE_URL', ['https', 'http']);
+  // Mail programs post to the link that ends the mails, with a secret in it.
+  if (url.protocol === 'http:' && !localNames.has(url.hostname))
+    env.problem('SITE_URL', 'it is not encrypted: give a URL that starts with https:', undefined);
+  return url.href.replace(/\/+$/, '');
+}
+
+function deskAccessFrom(env: Environment, host: string): DeskAccess {
+  const password = env.optionalSecret('EDITOR_PASSWORD');
+  if (password !== undefined) return { kind: 'password', password: password.reveal() };
+  return { kind: localNames.has(host) || host === '::1' ? 'local' : 'closed' };
+}

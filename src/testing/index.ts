@@ -1,0 +1,2 @@
+export { type FakeClock, fakeClock } from '../core/index.ts';
+export { type LoggedLine, type TestComponents, testInfrastructure } from './test-infrastructure.ts';
