@@ -1,7 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import {
   type CompiledQuery,
@@ -24,8 +23,10 @@ import type {
 import { Semaphore } from '../semaphore.ts';
 import { classifySqlite, isBusy, isRefusedWrite } from './classify.ts';
 import { SqliteConnection } from './connection.ts';
+import { executeOn, inChunks, paced, transactionStatementRefused } from './execution.ts';
 import { toSqliteValues } from './parameters.ts';
-import { kindOf, kindOfText, type StatementKind } from './routing.ts';
+import { kindOf, type StatementKind } from './routing.ts';
+import { SqliteTransaction } from './sqlite-transaction.ts';
 
 /** A {@link SqliteDriver}'s options, with every default filled in. */
 export interface SqliteDriverOptions {
@@ -286,179 +287,4 @@ class QueryCompiler extends SqliteQueryCompiler {
   protected override visitIdentifier({ name }: IdentifierNode): void {
     this.append(`"${name.includes('"') ? this.sanitizeIdentifier(name) : name}"`);
   }
-}
-
-/** The open transaction of the connection that writes. */
-class SqliteTransaction implements DriverTransaction {
-  readonly #connection: SqliteConnection;
-  readonly #release: () => void;
-  readonly #streams = new Set<Iterator<unknown>>();
-  #isOver = false;
-  #broken: Error | undefined;
-
-  constructor(connection: SqliteConnection, release: () => void) {
-    this.#connection = connection;
-    this.#release = release;
-  }
-
-  execute(query: CompiledQuery): StatementResult {
-    const kind = kindOf(query);
-    return this.#guard(kind, (connection) => executeOn(connection, query, kind));
-  }
-
-  executeMany(
-    { sql }: CompiledQuery,
-    parameterRows: readonly (readonly unknown[])[],
-  ): StatementResult {
-    const affected = this.#guard(undefined, (connection) =>
-      connection.executeMany(sql, parameterRows),
-    );
-    return { rows: [], numAffectedRows: BigInt(affected) };
-  }
-
-  async *stream(query: CompiledQuery, { chunkSize, signal }: StreamOptions): StatementStream {
-    const kind = kindOf(query);
-    if (!kind.isRead || kind.changesRows) {
-      yield* inChunks(this.execute(query), chunkSize);
-      return;
-    }
-    const chunks = this.#guard(kind, (connection) =>
-      connection.iterate(query.sql, toSqliteValues(query.parameters), chunkSize),
-    );
-    this.#streams.add(chunks);
-    try {
-      yield* paced(chunks, signal);
-      if (this.#isOver) throw this.#overError();
-    } finally {
-      this.#streams.delete(chunks);
-    }
-  }
-
-  script(text: string): void {
-    this.#guard(kindOfText(text), (connection) => {
-      connection.script(text);
-    });
-  }
-
-  savepoint(name: string): void {
-    this.#guard(undefined, (connection) => connection.execute(`savepoint ${quoted(name)}`, []));
-  }
-
-  rollbackToSavepoint(name: string): void {
-    this.#guard(undefined, (connection) => connection.execute(`rollback to ${quoted(name)}`, []));
-  }
-
-  releaseSavepoint(name: string): void {
-    this.#guard(undefined, (connection) => connection.execute(`release ${quoted(name)}`, []));
-  }
-
-  commit(): void {
-    this.#settle((connection) => {
-      if (this.#broken !== undefined) throw this.#broken;
-      try {
-        connection.execute('commit', []);
-      } catch (error) {
-        if (connection.inTransaction) connection.execute('rollback', []);
-        throw error;
-      }
-    });
-  }
-
-  rollback(): void {
-    this.#settle((connection) => {
-      if (connection.native.isOpen && connection.inTransaction) connection.execute('rollback', []);
-    });
-  }
-
-  #settle(fn: (connection: SqliteConnection) => void): void {
-    if (this.#isOver) throw this.#overError();
-    this.#isOver = true;
-    try {
-      for (const stream of this.#streams) stream.return?.();
-      fn(this.#connection);
-    } finally {
-      this.#release();
-    }
-  }
-
-  /** Nothing may reach the connection once SQLite, or a raw statement, has ended the transaction: it would take effect by itself. */
-  #guard<Result>(
-    kind: StatementKind | undefined,
-    fn: (connection: SqliteConnection) => Result,
-  ): Result {
-    if (this.#isOver) throw this.#overError();
-    if (this.#broken !== undefined) throw this.#broken;
-    try {
-      const result = fn(this.#connection);
-      if (kind?.isRaw && !this.#connection.inTransaction)
-        this.#broken = transactionStatementRefused();
-      else return result;
-    } catch (error) {
-      if (
-        error instanceof Error &&
-        this.#connection.native.isOpen &&
-        !this.#connection.inTransaction
-      )
-        this.#broken = error;
-      throw error;
-    }
-    throw this.#broken;
-  }
-
-  #overError(): InfrastructureError {
-    return new InfrastructureError({
-      code: 'failed-precondition',
-      component: 'database',
-      adapter: 'sqlite',
-      message: 'this transaction has ended',
-    });
-  }
-}
-
-function executeOn(
-  connection: SqliteConnection,
-  query: CompiledQuery,
-  kind: StatementKind,
-): StatementResult {
-  const { rows, changes } = connection.execute(query.sql, toSqliteValues(query.parameters));
-  if (!kind.changesRows) return { rows };
-  if (changes === undefined)
-    return kind.isRead ? { rows } : { rows, numAffectedRows: BigInt(rows.length) };
-  const numAffectedRows = BigInt(changes.changes);
-  if (!kind.insertsRows || changes.changes === 0) return { rows, numAffectedRows };
-  return { rows, numAffectedRows, insertId: BigInt(changes.lastInsertRowid) };
-}
-
-function* inChunks(
-  { rows, ...rest }: StatementResult,
-  chunkSize: number,
-): Generator<StatementResult, void> {
-  for (let start = 0; start < rows.length; start += chunkSize)
-    yield { ...rest, rows: rows.slice(start, start + chunkSize) };
-}
-
-/** Lets other work have its turn between chunks: reading one blocks. */
-async function* paced(
-  chunks: Iterable<StatementResult['rows']>,
-  signal: AbortSignal | undefined,
-): StatementStream {
-  for (const rows of chunks) {
-    signal?.throwIfAborted();
-    yield { rows };
-    await nextTurn();
-  }
-}
-
-function quoted(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
-}
-
-function transactionStatementRefused(): InfrastructureError {
-  return new InfrastructureError({
-    code: 'failed-precondition',
-    component: 'database',
-    adapter: 'sqlite',
-    message:
-      'raw SQL must not begin or end a transaction, and what it was part of was rolled back: use database.transaction()',
-  });
 }

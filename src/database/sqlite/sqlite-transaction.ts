@@ -1,0 +1,144 @@
+import type { CompiledQuery } from 'kysely';
+
+import { InfrastructureError } from '../../core/index.ts';
+import type {
+  DriverTransaction,
+  StatementResult,
+  StatementStream,
+  StreamOptions,
+} from '../driver.ts';
+import type { SqliteConnection } from './connection.ts';
+import { executeOn, inChunks, paced, transactionStatementRefused } from './execution.ts';
+import { toSqliteValues } from './parameters.ts';
+import { kindOf, kindOfText, type StatementKind } from './routing.ts';
+
+/** The open transaction of the connection that writes. */
+export class SqliteTransaction implements DriverTransaction {
+  readonly #connection: SqliteConnection;
+  readonly #release: () => void;
+  readonly #streams = new Set<Iterator<unknown>>();
+  #isOver = false;
+  #broken: Error | undefined;
+
+  constructor(connection: SqliteConnection, release: () => void) {
+    this.#connection = connection;
+    this.#release = release;
+  }
+
+  execute(query: CompiledQuery): StatementResult {
+    const kind = kindOf(query);
+    return this.#guard(kind, (connection) => executeOn(connection, query, kind));
+  }
+
+  executeMany(
+    { sql }: CompiledQuery,
+    parameterRows: readonly (readonly unknown[])[],
+  ): StatementResult {
+    const affected = this.#guard(undefined, (connection) =>
+      connection.executeMany(sql, parameterRows),
+    );
+    return { rows: [], numAffectedRows: BigInt(affected) };
+  }
+
+  async *stream(query: CompiledQuery, { chunkSize, signal }: StreamOptions): StatementStream {
+    const kind = kindOf(query);
+    if (!kind.isRead || kind.changesRows) {
+      yield* inChunks(this.execute(query), chunkSize);
+      return;
+    }
+    const chunks = this.#guard(kind, (connection) =>
+      connection.iterate(query.sql, toSqliteValues(query.parameters), chunkSize),
+    );
+    this.#streams.add(chunks);
+    try {
+      yield* paced(chunks, signal);
+      if (this.#isOver) throw this.#overError();
+    } finally {
+      this.#streams.delete(chunks);
+    }
+  }
+
+  script(text: string): void {
+    this.#guard(kindOfText(text), (connection) => {
+      connection.script(text);
+    });
+  }
+
+  savepoint(name: string): void {
+    this.#guard(undefined, (connection) => connection.execute(`savepoint ${quoted(name)}`, []));
+  }
+
+  rollbackToSavepoint(name: string): void {
+    this.#guard(undefined, (connection) => connection.execute(`rollback to ${quoted(name)}`, []));
+  }
+
+  releaseSavepoint(name: string): void {
+    this.#guard(undefined, (connection) => connection.execute(`release ${quoted(name)}`, []));
+  }
+
+  commit(): void {
+    this.#settle((connection) => {
+      if (this.#broken !== undefined) throw this.#broken;
+      try {
+        connection.execute('commit', []);
+      } catch (error) {
+        if (connection.inTransaction) connection.execute('rollback', []);
+        throw error;
+      }
+    });
+  }
+
+  rollback(): void {
+    this.#settle((connection) => {
+      if (connection.native.isOpen && connection.inTransaction) connection.execute('rollback', []);
+    });
+  }
+
+  #settle(fn: (connection: SqliteConnection) => void): void {
+    if (this.#isOver) throw this.#overError();
+    this.#isOver = true;
+    try {
+      for (const stream of this.#streams) stream.return?.();
+      fn(this.#connection);
+    } finally {
+      this.#release();
+    }
+  }
+
+  /** Nothing may reach the connection once SQLite, or a raw statement, has ended the transaction: it would take effect by itself. */
+  #guard<Result>(
+    kind: StatementKind | undefined,
+    fn: (connection: SqliteConnection) => Result,
+  ): Result {
+    if (this.#isOver) throw this.#overError();
+    if (this.#broken !== undefined) throw this.#broken;
+    try {
+      const result = fn(this.#connection);
+      if (kind?.isRaw && !this.#connection.inTransaction)
+        this.#broken = transactionStatementRefused();
+      else return result;
+    } catch (error) {
+      if (
+        error instanceof Error &&
+        this.#connection.native.isOpen &&
+        !this.#connection.inTransaction
+      )
+        this.#broken = error;
+      throw error;
+    }
+    throw this.#broken;
+  }
+
+  #overError(): InfrastructureError {
+    return new InfrastructureError({
+      code: 'failed-precondition',
+      component: 'database',
+      adapter: 'sqlite',
+      message: 'this transaction has ended',
+    });
+  }
+}
+
+function quoted(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
