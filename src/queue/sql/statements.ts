@@ -64,7 +64,7 @@ export class QueueStatements {
           ${parameter('id')}, ${parameter('name')}, ${parameter('version')}, ${parameter('payload')},
           ${parameter('context')}, 'waiting', 0, 0, ${parameter('max_attempts')},
           ${parameter('available_at')}, ${parameter('created_at')}, ${parameter('deduplication_key')}
-        ) on conflict do nothing returning id`,
+        ) on conflict do nothing`,
     );
     this.twin = this.#prepare<{ id: string; name: string; key: string | null }, { id: string }>(
       (parameter) => sql`
