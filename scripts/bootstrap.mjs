@@ -18,6 +18,8 @@ const pinnedNode = path.join(root, 'node_modules/node/bin', windows ? 'node.exe'
 /** One key press in a terminal can arrive twice: from the terminal and again from npm. */
 const REPEATED_SIGNAL_MS = 300;
 
+const PARENT_CHECK_MS = 250;
+
 const [file, ...args] = process.argv.slice(2);
 if (file === undefined) fail('usage: node scripts/bootstrap.mjs FILE [argument…]', 2);
 if (Number.parseInt(process.versions.node, 10) < 20) {
@@ -137,6 +139,15 @@ function run() {
       child.kill(signal);
     });
   }
+
+  // npm runs this within a shell, which does not pass on the signal that ends it: it leaves us without our parent.
+  const parent = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    child.kill('SIGTERM');
+  }, PARENT_CHECK_MS);
+  if (process.env.npm_lifecycle_event === undefined) clearInterval(watch);
 
   child.on('error', (error) => fail(`the pinned Node could not be started: ${error.message}`));
   child.on('exit', (code, signal) => {

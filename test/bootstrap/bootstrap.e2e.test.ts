@@ -210,4 +210,27 @@ describe('bootstrap › running', () => {
     expect(output).toBe('ready interrupted 1');
     expect(code).toBe(3);
   });
+
+  test('when npm is told to stop, which ends only its shell, the program is told too', async () => {
+    write(
+      'main.ts',
+      `setInterval(() => {}, 1_000);
+      process.on('SIGTERM', () => { process.stdout.write('told'); process.exit(); });
+      process.stdout.write('ready ');`,
+    );
+    // The second command keeps the shell from becoming the first one.
+    const shell = spawn('sh', ['-c', `"${process.execPath}" scripts/bootstrap.mjs main.ts; true`], {
+      cwd: project,
+      env: { ...process.env, npm_lifecycle_event: 'start' },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let output = '';
+    shell.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      output += chunk;
+      if (output === 'ready ') shell.kill('SIGTERM');
+    });
+    // Standard output closes when the last of them has ended.
+    await once(shell, 'close');
+    expect(output).toBe('ready told');
+  });
 });
