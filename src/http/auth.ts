@@ -13,7 +13,7 @@ export interface ExpiringToken {
   readonly expiresAt: number | Date;
 }
 
-/** Gets a new bearer token. Its signal is aborted when the client is closed. */
+/** Gets a new bearer token. Its signal is aborted after 30 s, and when the client is closed. */
 export type TokenProvider = (context: {
   readonly signal: AbortSignal;
 }) => Promise<Secret | ExpiringToken>;
@@ -26,12 +26,15 @@ export type HttpAuth =
   /** Tokens that end: fetched when first needed, shortly before they end, and once after an answer 401. */
   | { readonly token: TokenProvider };
 
-/** A token that ends within this time is not used any more: the request needs some of it. */
+/** How long before its end a token is fetched anew, or half its life if that is less: the request needs some of it. */
 const EXPIRY_MARGIN_MS = 10_000;
+/** A provider that takes longer has failed, so that those who come later ask again. */
+const PROVIDER_TIMEOUT_MS = 30_000;
 
 interface HeldToken {
   readonly header: Redacted;
-  readonly expiresAt: number;
+  /** When a request no longer uses it, in milliseconds since the Unix epoch. */
+  readonly renewAt: number;
 }
 
 /** Gives the Authorization header. However many ask, a token is fetched once at a time. */
@@ -46,16 +49,19 @@ export class Authorization {
     this.#clock = clock;
     if (auth === undefined) return;
     if ('token' in auth) this.#provider = auth.token;
-    else this.#held = { header: fixedHeader(auth), expiresAt: Number.POSITIVE_INFINITY };
+    else this.#held = { header: fixedHeader(auth), renewAt: Number.POSITIVE_INFINITY };
   }
 
   /** The header's value; `undefined` without auth. */
   async header(signal: AbortSignal | undefined): Promise<Redacted | undefined> {
-    if (this.#held !== undefined && this.#clock.now() < this.#held.expiresAt - EXPIRY_MARGIN_MS)
+    if (this.#held !== undefined && this.#clock.now() < this.#held.renewAt)
       return this.#held.header;
     if (this.#provider === undefined) return this.#held?.header;
-    this.#fetching ??= this.#fetch(this.#provider);
-    // The fetch belongs to all who wait for it: a caller that goes away leaves it to the others.
+    if (this.#fetching === undefined) {
+      this.#fetching = this.#fetch(this.#provider);
+      // The fetch belongs to all who wait for it: a caller that goes away leaves it to the others, or to nobody.
+      this.#fetching.catch(() => undefined);
+    }
     return (await (signal ? abortable(this.#fetching, signal) : this.#fetching)).header;
   }
 
@@ -73,11 +79,20 @@ export class Authorization {
 
   async #fetch(provider: TokenProvider): Promise<HeldToken> {
     try {
-      const given = await provider({ signal: this.#closing.signal });
+      const signal = AbortSignal.any([
+        this.#closing.signal,
+        AbortSignal.timeout(PROVIDER_TIMEOUT_MS),
+      ]);
+      const given = await abortable(provider({ signal }), signal);
       const { token, expiresAt } = isExpiring(given)
         ? given
         : { token: given, expiresAt: Number.POSITIVE_INFINITY };
-      this.#held = { header: bearerHeader(token), expiresAt: Number(expiresAt) };
+      const now = this.#clock.now();
+      const life = Number(expiresAt) - now;
+      this.#held = {
+        header: bearerHeader(token),
+        renewAt: now + life - Math.min(EXPIRY_MARGIN_MS, life / 2),
+      };
       return this.#held;
     } finally {
       this.#fetching = undefined;

@@ -1,0 +1,534 @@
+import { inspect } from 'node:util';
+
+import {
+  createItem,
+  customEndpoint,
+  readAssetArrayBuffer,
+  readItem,
+  readItems,
+  readMe,
+  serverPing,
+  withToken,
+} from '@directus/sdk';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import { DirectusServer, sendData, sendError } from '../../test/support/directus-server.ts';
+import {
+  definePolicy,
+  defineInfrastructure,
+  fakeClock,
+  InfrastructureError,
+  noPolicy,
+  type OperationEvent,
+  subscribeToOperations,
+} from '../core/index.ts';
+import { type DirectusClient, directusClient, type DirectusClientOptions } from './directus.ts';
+
+interface Article {
+  readonly id: number;
+  readonly title: string;
+}
+
+interface Schema {
+  readonly articles: Article[];
+}
+
+const quick = definePolicy('quick', { retry: { attempts: 2, initialDelay: 1, maxDelay: 50 } });
+const login = { email: 'ann@example.com', password: 'pass word' } as const;
+
+let server: DirectusServer;
+const clients: DirectusClient<Schema>[] = [];
+beforeEach(async () => {
+  server = await DirectusServer.start();
+  server.answer('/items/articles', (_, response) => {
+    sendData(response, [{ id: 1, title: 'One' }]);
+  });
+});
+afterEach(async () => {
+  for (const client of clients.splice(0)) await client.close();
+  await server[Symbol.asyncDispose]();
+});
+
+function connect(
+  options: Partial<DirectusClientOptions> = { token: 'static-token' },
+): DirectusClient<Schema> {
+  const client = directusClient<Schema>({
+    url: server.url,
+    policy: quick,
+    ...options,
+  } as DirectusClientOptions);
+  clients.push(client);
+  return client;
+}
+
+async function failureOf(promise: Promise<unknown>): Promise<InfrastructureError> {
+  const error: unknown = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  if (!InfrastructureError.is(error))
+    throw new Error(`no InfrastructureError but ${inspect(error)}`);
+  return error;
+}
+
+describe('directus › requests', () => {
+  it('send the SDK’s commands with the static token', async () => {
+    const articles = await connect().request(
+      readItems('articles', { fields: ['id', 'title'], filter: { id: { _gt: 0 } }, limit: 5 }),
+    );
+    expect(articles).toEqual([{ id: 1, title: 'One' }]);
+    const [request] = server.requests;
+    expect(request?.headers.authorization).toBe('Bearer static-token');
+    expect(Object.fromEntries(request?.query ?? [])).toEqual({
+      fields: 'id,title',
+      filter: '{"id":{"_gt":0}}',
+      limit: '5',
+    });
+  });
+
+  it('of the native client go the same way', async () => {
+    const client = connect();
+    expect(await client.native.request(readItems('articles'))).toHaveLength(1);
+    server.answer('/items/articles', (_, response) => void response.writeHead(502).end());
+    expect((await failureOf(client.native.request(readItems('articles')))).code).toBe(
+      'unavailable',
+    );
+  });
+
+  it('with a token of the command’s own use that one, and are not repeated with ours', async () => {
+    const client = connect();
+    expect((await failureOf(client.request(withToken('other', readItems('articles'))))).code).toBe(
+      'unauthenticated',
+    );
+    expect(server.requests[0]?.headers.authorization).toBe('Bearer other');
+  });
+
+  it('under a path prefix stay under it', async () => {
+    server.answer('/cms/items/articles', (_, response) => sendData(response, []));
+    expect(
+      await connect({ url: `${server.url}/cms/`, token: 'static-token' }).request(
+        readItems('articles'),
+      ),
+    ).toEqual([]);
+  });
+
+  it('that answer with other things than JSON still do', async () => {
+    server.answer(
+      '/assets/a',
+      (_, response) => void response.writeHead(200, { 'content-type': 'image/png' }).end('png'),
+    );
+    server.answer(
+      '/flows/trigger/f',
+      (_, response) => void response.writeHead(200, { 'content-type': 'text/plain' }).end('done'),
+    );
+    const client = connect();
+    expect(Buffer.from(await client.request(readAssetArrayBuffer('a'))).toString()).toBe('png');
+    expect(await client.request(customEndpoint<string>({ path: '/flows/trigger/f' }))).toBe('done');
+    expect(await client.request(serverPing())).toBe('pong');
+  });
+
+  it('that the SDK refuses are invalid-argument', async () => {
+    const client = connect();
+    expect((await failureOf(client.request(readItem('articles', '')))).code).toBe(
+      'invalid-argument',
+    );
+    // Core collections have commands of their own.
+    const core = readItems<Schema, 'articles', object>('directus_users' as 'articles');
+    expect((await failureOf(client.request(core))).code).toBe('invalid-argument');
+    expect(server.requests).toEqual([]);
+  });
+});
+
+describe('directus › errors', () => {
+  it.each([
+    [401, 'INVALID_CREDENTIALS', 'unauthenticated'],
+    [401, 'TOKEN_EXPIRED', 'unauthenticated'],
+    [403, 'FORBIDDEN', 'permission-denied'],
+    [404, 'ROUTE_NOT_FOUND', 'not-found'],
+    [400, 'FAILED_VALIDATION', 'invalid-argument'],
+    [400, 'RECORD_NOT_UNIQUE', 'already-exists'],
+    [400, 'INVALID_FOREIGN_KEY', 'failed-precondition'],
+    [400, 'INVALID_QUERY', 'invalid-argument'],
+    [400, 'INVALID_PAYLOAD', 'invalid-argument'],
+    [429, 'REQUESTS_EXCEEDED', 'resource-exhausted'],
+    [503, 'SERVICE_UNAVAILABLE', 'unavailable'],
+    [500, 'INTERNAL_SERVER_ERROR', 'internal'],
+    [418, 'SOMETHING_NEW', 'invalid-argument'],
+  ])('%i %s is %s, with its names and without its values', async (status, directusCode, code) => {
+    server.answer('/items/articles', (_, response) => {
+      sendError(response, status, directusCode, {
+        extensions: { field: 'slug', collection: 'articles', value: 'private-value' },
+      });
+    });
+    const error = await failureOf(
+      connect({ token: 'static-token', policy: noPolicy }).request(readItems('articles')),
+    );
+    expect(error).toMatchObject({
+      code,
+      component: 'directus',
+      adapter: 'rest',
+      operation: 'request',
+      details: { status, directusCode, field: 'slug', collection: 'articles' },
+    });
+    expect(inspect(error, { depth: 9 })).not.toMatch(/private-value|static-token/);
+  });
+
+  it.each<[string, number, Readonly<Record<string, string>>, string]>([
+    ['a 502 without a content type', 502, {}, ''],
+    ['a 503 of octets', 503, { 'content-type': 'application/octet-stream' }, 'x'],
+    ['a 502 page of a proxy', 502, { 'content-type': 'text/html' }, '<html>Bad Gateway'],
+    [
+      'a 503 with an empty list of errors',
+      503,
+      { 'content-type': 'application/json' },
+      '{"errors":[]}',
+    ],
+    ['a 503 whose JSON is cut', 503, { 'content-type': 'application/json' }, '{"errors":[{'],
+    ['a 503 whose JSON is null', 503, { 'content-type': 'application/json' }, 'null'],
+  ])('%s is thrown as unavailable', async (...[, status, headers, body]) => {
+    server.answer(
+      '/items/articles',
+      (_, response) => void response.writeHead(status, headers).end(body),
+    );
+    expect(
+      await failureOf(
+        connect({ token: 'static-token', policy: noPolicy }).request(readItems('articles')),
+      ),
+    ).toMatchObject({ code: 'unavailable', details: { status } });
+  });
+
+  it.each<[string, Readonly<Record<string, string>>, string]>([
+    ['a page', { 'content-type': 'text/html' }, '<html>Log in'],
+    ['octets', { 'content-type': 'application/octet-stream' }, 'x'],
+    ['something without a type', {}, 'x'],
+    [
+      'JSON that is cut',
+      { 'content-type': 'application/json' },
+      '{"data":[{"title":"private-value',
+    ],
+  ])('a 200 with %s where JSON belongs is data-loss', async (...[, headers, body]) => {
+    server.answer(
+      '/items/articles',
+      (_, response) => void response.writeHead(200, headers).end(body),
+    );
+    const error = await failureOf(connect().request(readItems('articles')));
+    expect(error).toMatchObject({ code: 'data-loss', details: { status: 200 } });
+    expect(inspect(error, { depth: 9 })).not.toContain('private-value');
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it('a 200 that holds errors is thrown', async () => {
+    server.answer(
+      '/graphql',
+      (_, response) =>
+        void response
+          .writeHead(200, { 'content-type': 'application/json' })
+          .end('{"errors":[{"message":"private-value","extensions":{"code":"FORBIDDEN"}}]}'),
+    );
+    const error = await failureOf(
+      connect().request(customEndpoint({ path: '/graphql', method: 'POST', body: '{}' })),
+    );
+    expect(error).toMatchObject({
+      code: 'permission-denied',
+      details: { directusCode: 'FORBIDDEN' },
+    });
+    expect(error.message).not.toContain('private-value');
+  });
+
+  it('a redirect is not followed', async () => {
+    server.answer(
+      '/items/articles',
+      (_, response) =>
+        void response.writeHead(301, { location: 'https://elsewhere.example/' }).end(),
+    );
+    expect((await failureOf(connect().request(createItem('articles', { title: 'x' })))).code).toBe(
+      'failed-precondition',
+    );
+  });
+
+  it('a server that is away is unavailable and not applied', async () => {
+    const client = connect({ token: 'static-token', policy: noPolicy });
+    await server[Symbol.asyncDispose]();
+    expect(await failureOf(client.request(createItem('articles', { title: 'x' })))).toMatchObject({
+      code: 'unavailable',
+      outcome: 'not-applied',
+    });
+    server = await DirectusServer.start();
+  });
+
+  it('a connection that breaks half way is unavailable', async () => {
+    server.answer('/items/articles', (_, response) => {
+      response
+        .writeHead(200, { 'content-type': 'application/json', 'content-length': '100' })
+        .write('{"data":');
+      setImmediate(() => response.socket?.destroy());
+    });
+    expect(
+      (
+        await failureOf(
+          connect({ token: 'static-token', policy: noPolicy }).request(readItems('articles')),
+        )
+      ).code,
+    ).toBe('unavailable');
+  });
+});
+
+describe('directus › policy', () => {
+  it('a read is repeated after a passing failure', async () => {
+    server.answer('/items/articles', (_, response, count) =>
+      count < 3 ? sendError(response, 503, 'SERVICE_UNAVAILABLE') : sendData(response, []),
+    );
+    expect(await connect().request(readItems('articles'))).toEqual([]);
+  });
+
+  it('a write is not, unless it was refused for its rate', async () => {
+    server.answer('/items/articles', (_, response) =>
+      sendError(response, 503, 'SERVICE_UNAVAILABLE'),
+    );
+    const client = connect();
+    await failureOf(client.request(createItem('articles', { title: 'x' })));
+    expect(server.requests).toHaveLength(1);
+    server.answer('/items/articles', (_, response, count) =>
+      count === 2
+        ? sendError(response, 429, 'REQUESTS_EXCEEDED', { headers: { 'retry-after': '0' } })
+        : sendData(response, { id: 9 }),
+    );
+    expect(await client.request(createItem('articles', { title: 'x' }))).toEqual({ id: 9 });
+  });
+
+  it('a Retry-After that is too long to wait for is told', async () => {
+    server.answer('/items/articles', (_, response) =>
+      sendError(response, 429, 'REQUESTS_EXCEEDED', { headers: { 'retry-after': '30' } }),
+    );
+    expect((await failureOf(connect().request(readItems('articles')))).retryAfterMs).toBe(30_000);
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it('no more requests than allowed are under way at once', async () => {
+    let underWay = 0;
+    let most = 0;
+    server.answer('/items/articles', (_, response) => {
+      underWay += 1;
+      most = Math.max(most, underWay);
+      setImmediate(() => {
+        underWay -= 1;
+        sendData(response, []);
+      });
+    });
+    const client = connect({
+      token: 'static-token',
+      policy: definePolicy('narrow', { limit: { concurrency: 3, queue: 50 } }),
+    });
+    await Promise.all(
+      Array.from({ length: 30 }, async () => await client.request(readItems('articles'))),
+    );
+    expect(server.requests).toHaveLength(30);
+    expect(most).toBeLessThanOrEqual(3);
+  });
+
+  it('a server that does not answer is deadline-exceeded, and a caller can abort', async () => {
+    server.answer('/items/articles', () => undefined);
+    const client = connect({
+      token: 'static-token',
+      policy: definePolicy('short', { attemptTimeout: 40 }),
+    });
+    expect((await failureOf(client.request(readItems('articles')))).code).toBe('deadline-exceeded');
+    const controller = new AbortController();
+    server.answer('/items/articles', () => controller.abort());
+    expect(
+      (await failureOf(connect().request(readItems('articles'), { signal: controller.signal })))
+        .code,
+    ).toBe('cancelled');
+  });
+});
+
+describe('directus › login', () => {
+  it('happens once for all, at the first request', async () => {
+    const client = connect(login);
+    expect(server.requests).toEqual([]);
+    await Promise.all(
+      Array.from({ length: 10 }, async () => await client.request(readItems('articles'))),
+    );
+    expect(server.count('/auth/login')).toBe(1);
+    expect(JSON.parse(server.requests[0]?.body ?? '')).toEqual({
+      mode: 'json',
+      email: 'ann@example.com',
+      password: 'pass word',
+    });
+  });
+
+  it('with a wrong password fails start, and shows no password', async () => {
+    const client = connect({ email: 'ann@example.com', password: 'wrong-secret' });
+    const error = await failureOf(client.start());
+    expect(error.code).toBe('unauthenticated');
+    expect(inspect([error, client], { depth: 9 })).not.toContain('wrong-secret');
+  });
+
+  it('sends a one-time password where there is one', async () => {
+    await connect({ ...login, otp: async () => '123456' }).start();
+    expect(JSON.parse(server.requests[0]?.body ?? '')).toMatchObject({ otp: '123456' });
+  });
+
+  it('is refreshed once for all before the token ends, and never by two at once', async () => {
+    const clock = fakeClock();
+    const client = connect({ ...login, clock });
+    for (let round = 0; round < 5; round += 1) {
+      await Promise.all(
+        Array.from({ length: 10 }, async () => await client.request(readItems('articles'))),
+      );
+      await clock.advance(server.tokenLife);
+    }
+    expect([server.count('/auth/login'), server.count('/auth/refresh')]).toEqual([1, 4]);
+    expect(
+      server.requests
+        .filter(({ path }) => path === '/auth/refresh')
+        .map(({ body }) => (JSON.parse(body) as { refresh_token: string }).refresh_token),
+    ).toEqual(['refresh-1', 'refresh-2', 'refresh-3', 'refresh-4']);
+  });
+
+  it('is refreshed when the server refuses the token earlier, and the requests are sent once more', async () => {
+    const client = connect(login);
+    await client.request(readItems('articles'));
+    server.forgetAccessTokens();
+    const all = await Promise.all(
+      Array.from({ length: 10 }, async () => await client.request(readItems('articles'))),
+    );
+    expect(all).toHaveLength(10);
+    expect([server.count('/auth/login'), server.count('/auth/refresh')]).toEqual([1, 1]);
+  });
+
+  it('happens again when the session has ended', async () => {
+    const client = connect(login);
+    await client.request(readItems('articles'));
+    server.endSessions();
+    expect(await client.request(readItems('articles'))).toHaveLength(1);
+    expect([server.count('/auth/login'), server.count('/auth/refresh')]).toEqual([2, 1]);
+  });
+
+  it('a refresh whose answer was lost is not tried with the same token again', async () => {
+    const clock = fakeClock();
+    const client = connect({ ...login, clock, policy: noPolicy });
+    await client.request(readItems('articles'));
+    await clock.advance(server.tokenLife);
+    server.answer('/auth/refresh', (_, response) => void response.socket?.destroy());
+    expect((await failureOf(client.request(readItems('articles')))).code).toBe('unavailable');
+    await client.request(readItems('articles'));
+    expect([server.count('/auth/login'), server.count('/auth/refresh')]).toEqual([2, 1]);
+  });
+
+  it('a token that the server keeps refusing is the end', async () => {
+    server.answer('/users/me', (_, response) => sendError(response, 401, 'INVALID_CREDENTIALS'));
+    expect((await failureOf(connect(login).request(readMe()))).code).toBe('unauthenticated');
+    expect(server.count('/users/me')).toBe(2);
+  });
+
+  it('a short-lived token is used for half its life', async () => {
+    const clock = fakeClock();
+    server.tokenLife = 4000;
+    const client = connect({ ...login, clock });
+    await client.request(readItems('articles'));
+    await clock.advance(1999);
+    await client.request(readItems('articles'));
+    expect(server.count('/auth/refresh')).toBe(0);
+    await clock.advance(1);
+    await client.request(readItems('articles'));
+    expect(server.count('/auth/refresh')).toBe(1);
+  });
+
+  it('is ended by close, and never by a static token', async () => {
+    const client = connect(login);
+    await client.start();
+    await client.close();
+    expect(JSON.parse(server.requests.at(-1)?.body ?? '')).toEqual({
+      mode: 'json',
+      refresh_token: 'refresh-1',
+    });
+    expect((await failureOf(client.request(readItems('articles')))).code).toBe(
+      'failed-precondition',
+    );
+    await connect().close();
+    expect(server.count('/auth/logout')).toBe(1);
+  });
+
+  it('a close while the server is away ends all the same', async () => {
+    const client = connect(login);
+    await client.start();
+    server.answer('/auth/logout', (_, response) => void response.socket?.destroy());
+    await expect(client.close()).resolves.toBeUndefined();
+  });
+});
+
+describe('directus › options', () => {
+  it.each<Record<string, unknown>>([
+    {},
+    { email: 'a@b.c' },
+    { password: 'x' },
+    { token: 't', email: 'a@b.c', password: 'x' },
+    { token: '' },
+    { token: 'two words' },
+    { token: 't', url: 'cms.example.com' },
+    { token: 't', url: 'https://ann:secret@cms.example.com' },
+    { token: 't', url: 'redis://cms' },
+  ])('%j are refused, without showing a secret', (options) => {
+    expect(() =>
+      directusClient({ url: 'https://cms.example.com', ...options } as DirectusClientOptions),
+    ).toThrow(
+      expect.objectContaining({
+        code: 'invalid-argument',
+        message: expect.not.stringMatching(/secret|two words/),
+      }),
+    );
+  });
+});
+
+describe('directus › health and events', () => {
+  it('is healthy while the server answers its ping', async () => {
+    const client = connect();
+    expect(await client.checkHealth()).toEqual({ status: 'ok' });
+    server.answer('/server/ping', (_, response) => void response.writeHead(503).end());
+    expect((await client.checkHealth()).status).toBe('down');
+  });
+
+  it('an event names method and collection, and no id, query, body or token', async () => {
+    const events: OperationEvent[] = [];
+    const unsubscribe = subscribeToOperations({
+      end: (event) => void (event.component === 'directus' && events.push(event)),
+    });
+    server.answer('/items/articles/private-id', (_, response) => sendData(response, { id: 1 }));
+    await connect().request(
+      readItem('articles', 'private-id', { filter: { title: { _eq: 'private-title' } } } as never),
+    );
+    unsubscribe();
+    expect(events.map(({ operation, attributes }) => [operation, attributes])).toEqual([
+      ['request', { adapter: 'rest', request: 'GET /items/articles' }],
+    ]);
+    expect(JSON.stringify(events)).not.toMatch(/private|static-token/);
+  });
+});
+
+describe('directus › the client of a hand-written infrastructure folder', () => {
+  it('is one getter with the environment names that such folders use', async () => {
+    const infrastructure = defineInfrastructure(({ env }) => {
+      const url = env.url('DIRECTUS_URL', ['http', 'https']);
+      const token = env.optionalSecret('DIRECTUS_TOKEN');
+      return {
+        directus: token
+          ? directusClient<Schema>({ url, token })
+          : directusClient<Schema>({
+              url,
+              email: env.string('DIRECTUS_EMAIL'),
+              password: env.secret('DIRECTUS_PASSWORD'),
+            }),
+      };
+    });
+    const environments: Record<string, string>[] = [
+      { DIRECTUS_TOKEN: 'static-token' },
+      { DIRECTUS_EMAIL: login.email, DIRECTUS_PASSWORD: login.password },
+    ];
+    for (const env of environments) {
+      await using app = await infrastructure.start({ env: { DIRECTUS_URL: server.url, ...env } });
+      const getDirectusClient = async (): Promise<DirectusClient<Schema>> => app.directus;
+      expect(await (await getDirectusClient()).request(readItems('articles'))).toHaveLength(1);
+    }
+  });
+});
