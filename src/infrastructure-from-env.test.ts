@@ -3,14 +3,16 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, expectTypeOf, it } from 'vitest';
 
 import { z } from 'zod';
 
 import { componentVariables } from './component-variables.ts';
 import type { Managed } from './core/index.ts';
+import type { Database } from './database/index.ts';
 import { infrastructureFromEnv, type StandardComponents } from './index.ts';
 import { defineJob } from './queue/index.ts';
+import type { FileStorage } from './storage/index.ts';
 
 let folder = '';
 beforeEach(() => {
@@ -217,6 +219,106 @@ describe('extend', () => {
     await app.stop();
     expect(log).toEqual(['a', 'started']);
   });
+});
+
+describe('Directus', () => {
+  it('is there with a URL and a token, or a login, also from files', async () => {
+    const password = path.join(folder, 'password');
+    writeFileSync(password, 'hunter2\n');
+    for (const env of [
+      { DIRECTUS_TOKEN: 'token' },
+      { DIRECTUS_EMAIL: 'a@example.com', DIRECTUS_PASSWORD: 'hunter2' },
+      { DIRECTUS_EMAIL: 'a@example.com', DIRECTUS_PASSWORD_FILE: password },
+    ]) {
+      const { directus } = await componentsOf({ DIRECTUS_URL: 'https://cms.example.com', ...env });
+      expect(directus?.url.href).toBe('https://cms.example.com/');
+    }
+  });
+
+  it('is absent when nothing is set', async () => {
+    expect((await componentsOf({})).directus).toBeUndefined();
+  });
+
+  it.each<[string, Env, RegExp]>([
+    [
+      'a URL without credentials',
+      { DIRECTUS_URL: 'https://cms' },
+      /DIRECTUS_URL: it is set without credentials: set DIRECTUS_TOKEN, or/,
+    ],
+    [
+      'half a login',
+      { DIRECTUS_URL: 'https://cms', DIRECTUS_EMAIL: 'a@b.c' },
+      /DIRECTUS_URL: it is set without credentials/,
+    ],
+    ['credentials without a URL', { DIRECTUS_TOKEN: 'hunter2' }, /DIRECTUS_URL: it is not set/],
+    ['what is no URL', { DIRECTUS_URL: 'cms', DIRECTUS_TOKEN: 'hunter2' }, /DIRECTUS_URL: .*URL/i],
+  ])('%s is a mistake', async (_what, env, message) => {
+    const told = await mistakes(silent(env));
+    expect(told).toMatch(message);
+    expect(told).not.toContain('hunter2');
+  });
+
+  it('without its peer is a mistake that names the line to run', () => {
+    const script = `
+      import { registerHooks } from 'node:module';
+      registerHooks({
+        resolve(specifier, context, next) {
+          if (specifier !== '@directus/sdk') return next(specifier, context);
+          const message = "Cannot find package '@directus/sdk' imported from here";
+          throw Object.assign(new Error(message), { code: 'ERR_MODULE_NOT_FOUND' });
+        },
+      });
+      const { infrastructureFromEnv } = await import(${JSON.stringify(new URL('./index.ts', import.meta.url).href)});
+      await infrastructureFromEnv().start().catch((error) => console.log(error.message));`;
+    const output = execFileSync(
+      process.execPath,
+      ['--conditions=underpin-source', '--input-type=module', '-e', script],
+      {
+        encoding: 'utf8',
+        cwd: folder,
+        env: {
+          DIRECTUS_URL: 'https://cms',
+          DIRECTUS_TOKEN: 't',
+          LOG_LEVEL: 'silent',
+          PUSH_URL: 'x',
+        },
+      },
+    );
+    expect(output).toBe(
+      [
+        'the environment has 2 mistakes:',
+        '  - PUSH_URL: its value is not a URL: give outbox:FOLDER or memory:',
+        '  - DIRECTUS_URL: underpin/directus needs the optional peer "@directus/sdk", which is not installed. Run: npm install @directus/sdk',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  // Nothing is started: no Directus answers here.
+  async function componentsOf(env: Env): Promise<StandardComponents> {
+    let components: StandardComponents | undefined;
+    const stopped = new Error('seen enough');
+    const starting = infrastructureFromEnv((standard) => {
+      components = standard;
+      throw stopped;
+    }).start({ env: silent(env) });
+    await expect(starting).rejects.toBe(stopped);
+    return components as StandardComponents;
+  }
+});
+
+it('the types of tables and of the extension come from the parameter of extend', () => {
+  const infrastructure = infrastructureFromEnv(
+    (standard: StandardComponents<{ article: { id: string } }>) => ({
+      articles: standard.database.query.selectFrom('article'),
+      answer: 42,
+    }),
+  );
+  type Running = Awaited<ReturnType<typeof infrastructure.start>>;
+  expectTypeOf<Running['answer']>().toEqualTypeOf<number>();
+  expectTypeOf<Running['database']>().toEqualTypeOf<Database<{ article: { id: string } }>>();
+  expectTypeOf<Running['files']>().toEqualTypeOf<FileStorage>();
+  expect(infrastructure.start).toBeTypeOf('function');
 });
 
 it('only the adapters that are chosen are loaded', () => {

@@ -21,6 +21,7 @@ import {
   type InfrastructureContext,
 } from './core/index.ts';
 import type { Database } from './database/index.ts';
+import type { DirectusClient } from './directus/index.ts';
 import type { Logger } from './logging/index.ts';
 import type { Mailer } from './mail/index.ts';
 import type { PushSender } from './push/index.ts';
@@ -28,7 +29,7 @@ import type { JobQueue } from './queue/index.ts';
 import type { FileStorage } from './storage/index.ts';
 
 /** The components that {@link infrastructureFromEnv} makes, in the order in which they start. */
-export interface StandardComponents<Tables = unknown> {
+export interface StandardComponents<Tables = unknown, DirectusSchema = unknown> {
   /** `LOG_LEVEL`; default `info`. */
   readonly log: Logger;
   /** `DATABASE_URL`; default `sqlite:`. */
@@ -43,12 +44,18 @@ export interface StandardComponents<Tables = unknown> {
   readonly mail: Mailer;
   /** `PUSH_URL`; default `outbox:`. */
   readonly push: PushSender;
+  /**
+   * `DIRECTUS_URL` with `DIRECTUS_TOKEN`, or with `DIRECTUS_EMAIL` and `DIRECTUS_PASSWORD`; `undefined` when it is not set. Needs
+   * the optional peer `@directus/sdk`.
+   */
+  readonly directus: DirectusClient<DirectusSchema> | undefined;
 }
 
 /**
  * The standard infrastructure, from one environment variable a component; docs/configuration.md lists them all. Each has an
  * embedded default that keeps its data in `DATA_DIR` (default `data`), so that an empty environment works. Only the adapters
- * that are chosen are loaded. `extend` adds the application's own components, which start after the standard ones.
+ * that are chosen are loaded. `extend` adds the application's own components, which start after the standard ones; the type of
+ * its parameter says what the database's tables and Directus' collections are: `(standard: StandardComponents<Tables>) => …`.
  *
  * Its `start` throws one `invalid-argument` error that lists every mistake in the environment, each with its fix, an adapter
  * whose peer is not installed among them.
@@ -57,21 +64,27 @@ export interface StandardComponents<Tables = unknown> {
  * await using app = await infrastructureFromEnv().start();
  * await app.files.put('hello.txt', 'hello');
  */
-export function infrastructureFromEnv<Tables = unknown, Extension extends object = object>(
+export function infrastructureFromEnv<
+  Tables = unknown,
+  Extension extends object = object,
+  DirectusSchema = unknown,
+>(
   extend?: (
-    standard: StandardComponents<Tables>,
+    standard: StandardComponents<Tables, DirectusSchema>,
     context: InfrastructureContext,
   ) => Extension | Promise<Extension>,
-): Infrastructure<StandardComponents<Tables> & Extension> {
+): Infrastructure<StandardComponents<Tables, DirectusSchema> & Extension> {
   return defineInfrastructure(async (context) => {
-    const standard = await standardComponents<Tables>(context.env);
+    const standard = await standardComponents<Tables, DirectusSchema>(context.env);
     const extension = await extend?.(standard, context);
     // Without `extend` the extension is the type's default, which has nothing.
     return { ...standard, ...(extension as Extension) };
   });
 }
 
-async function standardComponents<Tables>(env: Environment): Promise<StandardComponents<Tables>> {
+async function standardComponents<Tables, DirectusSchema>(
+  env: Environment,
+): Promise<StandardComponents<Tables, DirectusSchema>> {
   const { createLogger, logLevels } = await import('./logging/index.ts');
   const directory = env.string('DATA_DIR', { default: 'data' });
   const open = async <Component>(variable: ComponentVariable<Component>): Promise<Component> =>
@@ -87,7 +100,35 @@ async function standardComponents<Tables>(env: Environment): Promise<StandardCom
     queue: await openComponent(env, directory, queueVariable, database),
     mail: await open(mailVariable),
     push: await open(pushVariable),
+    directus: await openDirectus<DirectusSchema>(env),
   };
+}
+
+async function openDirectus<Schema>(env: Environment): Promise<DirectusClient<Schema> | undefined> {
+  const url = env.optional('DIRECTUS_URL');
+  const token = env.optionalSecret('DIRECTUS_TOKEN');
+  const email = env.optional('DIRECTUS_EMAIL');
+  const password = env.optionalSecret('DIRECTUS_PASSWORD');
+  if (url === undefined) {
+    if (!token && !password) return undefined;
+    return env.problem('DIRECTUS_URL', 'it is not set: set it, or none of DIRECTUS_*', undefined);
+  }
+  const credentials = token
+    ? { token }
+    : email !== undefined && password
+      ? { email, password }
+      : undefined;
+  if (credentials === undefined) {
+    const fix = 'set DIRECTUS_TOKEN, or DIRECTUS_EMAIL and DIRECTUS_PASSWORD, each also with _FILE';
+    return env.problem('DIRECTUS_URL', `it is set without credentials: ${fix}`, undefined);
+  }
+  try {
+    const { directusClient } = await import('./directus/index.ts');
+    return directusClient<Schema>({ url, ...credentials });
+  } catch (error) {
+    if (!InfrastructureError.is(error)) throw error;
+    return env.problem('DIRECTUS_URL', error.message, undefined);
+  }
 }
 
 /** A mistake becomes a problem of the environment, and the default stands in so that the other mistakes are found too. */

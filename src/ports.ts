@@ -3,6 +3,7 @@
 export type { Cache } from './cache/index.ts';
 export type { Clock, Context, ErrorCode, InfrastructureError } from './core/index.ts';
 export type { Database } from './database/index.ts';
+export type { DirectusClient } from './directus/index.ts';
 export type { LogFields, Logger } from './logging/index.ts';
 export type { Inbox, Mailer, MailMessage, MailReceipt, ReceivedMail } from './mail/index.ts';
 export type { PushNotification, PushResult, PushSender, PushTarget } from './push/index.ts';
