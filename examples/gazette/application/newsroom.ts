@@ -1,4 +1,4 @@
-import type { Cache, FileStorage, JobQueue, Mailer, PushSender } from 'underpin/ports';
+import type { FileStorage, JobQueue, Mailer, PushNotification, PushSender } from 'underpin/ports';
 
 import type { ArticleRepository } from '../domain/article-repository.ts';
 import type { Article } from '../domain/article.ts';
@@ -46,6 +46,17 @@ export type ComposeLetter = (
   links: { readonly article: string; readonly unsubscribe: string },
 ) => Letter;
 
+/** Writes the notice of an article that is read at `url`. */
+export type ComposeNotice = (article: Article, url: string) => PushNotification;
+
+/** Rendered pages, kept until what they show changes. */
+export interface PageCache {
+  /** Gives the page that is kept under this key, or renders it. */
+  getOrRender(key: string, tags: readonly string[], render: () => Promise<string>): Promise<string>;
+  /** Drops every page that has one of these tags, also one that is being rendered at this moment. */
+  drop(tags: readonly string[]): Promise<void>;
+}
+
 /** Everything that the use cases work with. */
 export interface Newsroom {
   readonly articles: ArticleRepository;
@@ -53,8 +64,7 @@ export interface Newsroom {
   readonly devices: DeviceRepository;
   readonly unitOfWork: UnitOfWork;
   readonly files: FileStorage;
-  /** Rendered pages. */
-  readonly pages: Cache;
+  readonly pages: PageCache;
   readonly queue: JobQueue;
   readonly mailer: Mailer;
   /** From whom mails are. */
@@ -62,6 +72,7 @@ export interface Newsroom {
   readonly push: PushSender;
   readonly pictures: PictureDesk;
   readonly composeLetter: ComposeLetter;
+  readonly composeNotice: ComposeNotice;
   /** The address of the newspaper for links in mails, without a slash at its end. */
   readonly siteUrl: () => string;
   readonly now: () => Date;

@@ -14,28 +14,34 @@ export async function registerDevice(
   return (await devices.findById(id)) ?? (await devices.save({ id, target, registeredAt: now() }));
 }
 
-/** Shows a notice of an article on every device, and forgets the devices that are gone. */
+/**
+ * Shows a notice of an article on every device, and forgets the devices that are gone. Throws what is worth another try, which
+ * reaches only those that it has not reached yet.
+ */
 export async function pushArticleToDevices(
   newsroom: Newsroom,
   articleId: string,
   signal?: AbortSignal,
 ): Promise<void> {
-  const { articles, devices, push, siteUrl } = newsroom;
+  const { articles, devices, push, composeNotice, siteUrl } = newsroom;
   const article = await articles.findById(articleId);
   if (article === undefined) return;
   const registered = await devices.find({});
   if (registered.length === 0) return;
-  const results = await push.send(
-    registered.map(({ target }) => target),
-    {
-      title: article.title,
-      body: article.summary,
-      url: `${siteUrl()}/articles/${encodeURIComponent(article.slug)}`,
-    },
-    { idempotencyKey: `article ${articleId}`, signal },
+  const notice = composeNotice(
+    article,
+    `${siteUrl()}/articles/${encodeURIComponent(article.slug)}`,
   );
+  const targets = registered.map(({ target }) => target);
+  const results = await push.send(targets, notice, {
+    idempotencyKey: `article ${articleId}`,
+    signal,
+  });
   for (const [index, result] of results.entries()) {
     const device = registered[index];
     if (device !== undefined && result.status === 'gone') await devices.delete(device.id);
+  }
+  for (const result of results) {
+    if (result.status === 'failed' && result.error.retryable) throw result.error;
   }
 }

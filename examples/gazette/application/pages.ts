@@ -10,6 +10,5 @@ export function articleTag(articleId: string): string {
 
 /** Drops the cached pages on which an article appears. */
 export async function dropPagesOf({ pages }: Newsroom, articleId: string): Promise<void> {
-  await pages.deleteByTag(articleTag(articleId));
-  await pages.deleteByTag(listsTag);
+  await pages.drop([articleTag(articleId), listsTag]);
 }

@@ -1,7 +1,5 @@
 import { createHash } from 'node:crypto';
 
-import { InfrastructureError } from 'underpin/core';
-
 import type { Picture } from '../domain/article.ts';
 import { makeThumbnail } from './jobs.ts';
 import type { Newsroom, PictureFile } from './newsroom.ts';
@@ -26,19 +24,11 @@ export async function keepPicture(
   file: PictureFile,
   description: string,
 ): Promise<Picture> {
-  const id = createHash('sha256').update(file.bytes).digest('hex');
-  try {
-    await files.put(originalKey(id), file.bytes, {
-      contentType: file.contentType,
-      ifNoneMatch: '*',
-    });
-  } catch (error) {
-    const isKeptAlready =
-      InfrastructureError.is(error, 'already-exists') ||
-      InfrastructureError.is(error, 'failed-precondition');
-    if (!isKeptAlready) throw error;
-  }
-  return { id, contentType: file.contentType, width: file.width, height: file.height, description };
+  const { bytes, contentType, width, height } = file;
+  const id = createHash('sha256').update(bytes).digest('hex');
+  const key = originalKey(id);
+  if (!(await files.exists(key))) await files.put(key, bytes, { contentType });
+  return { id, contentType, width, height, description };
 }
 
 /** Enqueues one {@link makeThumbnail} for each width; inside a transaction, they are part of it. */

@@ -7,7 +7,7 @@ import { BrokenRule } from '../domain/broken-rule.ts';
 import { type MemoryNewsroom, memoryNewsroom } from '../testing/memory-newsroom.ts';
 import { attachPicture } from './attach-picture.ts';
 import { importArticles, type ImportResult, type MarkdownFile } from './import-articles.ts';
-import { mailArticle, sendNewsletter } from './jobs.ts';
+import { mailArticle, pushArticle, sendNewsletter } from './jobs.ts';
 import { registerDevice } from './notices.ts';
 import { articleTag } from './pages.ts';
 import { availableThumbnails, originalKey, thumbnailKey, thumbnailWidths } from './pictures.ts';
@@ -24,6 +24,11 @@ beforeEach(() => {
 
 async function importAll(...files: MarkdownFile[]): Promise<ImportResult> {
   return await importArticles(newsroom, ReadableStream.from(files));
+}
+
+/** The page as it is kept, or as it is rendered now. */
+async function printed(key: string, tag: string, page: string): Promise<string> {
+  return await newsroom.pages.getOrRender(key, [tag], async () => page);
 }
 
 async function photo(
@@ -61,13 +66,11 @@ describe('write', () => {
 
   test('an edit drops the cached pages of the article, and no others', async () => {
     const { id, version } = await writeArticle(newsroom, text);
-    await newsroom.pages.set('mine', 'old', { tags: [articleTag(id)] });
-    await newsroom.pages.set('other', 'old', { tags: [articleTag('other')] });
+    await printed('mine', articleTag(id), 'old');
+    await printed('other', articleTag('other'), 'old');
     await editArticle(newsroom, { id, version, text });
-    expect([await newsroom.pages.get('mine'), await newsroom.pages.get('other')]).toEqual([
-      undefined,
-      'old',
-    ]);
+    expect(await printed('mine', articleTag(id), 'new')).toBe('new');
+    expect(await printed('other', articleTag('other'), 'new')).toBe('old');
   });
 });
 
@@ -89,9 +92,9 @@ describe('publish', () => {
   test('a finished thumbnail drops the cached pages that show the original', async () => {
     const { id } = await writeArticle(newsroom, text);
     await publishArticle(newsroom, id);
-    await newsroom.pages.set('page', 'with the original', { tags: [articleTag(id)] });
+    await printed('page', articleTag(id), 'with the original');
     await newsroom.workOff();
-    expect(await newsroom.pages.get('page')).toBeUndefined();
+    expect(await printed('page', articleTag(id), 'with thumbnails')).toBe('with thumbnails');
   });
 
   test('it mails every subscriber once, with a link to read and one to unsubscribe', async () => {
@@ -316,12 +319,39 @@ describe('notices', () => {
   const target = {
     kind: 'web-push',
     endpoint: 'https://push.example/1',
-    keys: { p256dh: 'key', auth: 'auth' },
+    keys: {
+      p256dh: Buffer.alloc(65, 4).toString('base64url'),
+      auth: Buffer.alloc(16, 1).toString('base64url'),
+    },
   } as const;
 
   test('a device is registered once', async () => {
     await registerDevice(newsroom, target);
     await registerDevice(newsroom, target);
     expect(await newsroom.devices.count()).toBe(1);
+  });
+
+  test('publishing shows a notice on every device, once', async () => {
+    await registerDevice(newsroom, target);
+    const { id } = await writeArticle(newsroom, text);
+    await publishArticle(newsroom, id);
+    await newsroom.workOff();
+    await newsroom.queue.enqueue(pushArticle, { articleId: id });
+    await newsroom.workOff();
+    const deliveries = await Array.fromAsync(newsroom.push.native.deliveries());
+    expect(deliveries.map(({ content }) => content.title)).toEqual(['A bridge']);
+  });
+
+  test('a device that is gone is forgotten, and the others are shown the notice', async () => {
+    newsroom = memoryNewsroom({
+      answer: (to) => (to.kind === 'web-push' && to.endpoint.endsWith('/1') ? 'gone' : 'delivered'),
+    });
+    await registerDevice(newsroom, target);
+    const other = await registerDevice(newsroom, { ...target, endpoint: 'https://push.example/2' });
+    const { id } = await writeArticle(newsroom, text);
+    await publishArticle(newsroom, id);
+    await newsroom.workOff();
+    expect(await newsroom.devices.find()).toEqual([other]);
+    expect(await Array.fromAsync(newsroom.push.native.deliveries())).toHaveLength(1);
   });
 });

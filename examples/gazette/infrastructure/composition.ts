@@ -1,22 +1,19 @@
-import { resolve } from 'node:path';
-
 import type { StandardComponents } from 'underpin';
-import { memoryCache } from 'underpin/cache/memory';
 import type { Environment, Managed } from 'underpin/core';
 import type { Database } from 'underpin/database';
 import type { Inbox } from 'underpin/mail';
-import { outboxPush } from 'underpin/push/outbox';
-import { sqlQueue } from 'underpin/queue/sql';
 
 import type { Newsroom } from '../application/newsroom.ts';
+import { pageCache } from './cache/page-cache.ts';
 import { migrations } from './database/migrations.ts';
 import type { Tables } from './database/tables.ts';
 import { composeArticleLetter } from './mail/article-letter.ts';
 import { pictureDesk } from './pictures/picture-desk.ts';
+import { composeArticleNotice } from './push/article-notice.ts';
 import { sqlRepositories } from './repositories/sql-repositories.ts';
 
 /** What the newspaper adds to the standard components. */
-export interface Composition extends Pick<Newsroom, 'pages' | 'queue' | 'push'> {
+export interface Composition {
   readonly schema: Managed;
   readonly newsroom: Newsroom;
   /** Where mails end, when they end on this machine. */
@@ -29,27 +26,30 @@ export function compose(
   env: Environment,
   siteUrl: () => string,
 ): Composition {
-  const { database, files, mail } = standard;
-  const pages = memoryCache();
-  const queue = sqlQueue({ database });
-  const push = outboxPush({
-    directory: resolve(env.string('DATA_DIR', { default: 'data' }), 'push'),
-  });
+  const { database, files, cache, queue, mail, push } = standard;
+  if (!queue.capabilities.transactions) {
+    env.problem(
+      'QUEUE_URL',
+      'publishing needs jobs that are part of its transaction: leave it out, or give database:',
+      undefined,
+    );
+  }
   const newsroom: Newsroom = {
     ...sqlRepositories(database),
     unitOfWork: database,
     files,
-    pages,
+    pages: pageCache(cache),
     queue,
     push,
     mailer: mail,
     sender: env.string('MAIL_FROM', { default: 'The Underpin Gazette <news@gazette.example>' }),
     pictures: pictureDesk,
     composeLetter: composeArticleLetter,
+    composeNotice: composeArticleNotice,
     siteUrl,
     now: () => new Date(),
   };
-  return { schema: migrated(database), pages, queue, push, newsroom, inbox: inboxOf(mail.native) };
+  return { schema: migrated(database), newsroom, inbox: inboxOf(mail.native) };
 }
 
 /** Brings the tables up to date between the start of the database and that of whatever uses them. */

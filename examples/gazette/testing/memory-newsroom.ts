@@ -1,7 +1,7 @@
 import { memoryCache } from 'underpin/cache/memory';
 import { type FakeClock, fakeClock } from 'underpin/core';
 import { memoryMailer } from 'underpin/mail/memory';
-import { memoryPush } from 'underpin/push/memory';
+import { memoryPush, type MemoryPushOptions } from 'underpin/push/memory';
 import { memoryQueue } from 'underpin/queue/memory';
 import { memoryRepository } from 'underpin/repositories/memory';
 import { memoryStorage } from 'underpin/storage/memory';
@@ -10,8 +10,10 @@ import type { Newsroom } from '../application/newsroom.ts';
 import type { Article } from '../domain/article.ts';
 import type { Device } from '../domain/device.ts';
 import type { Subscriber } from '../domain/subscriber.ts';
+import { pageCache } from '../infrastructure/cache/page-cache.ts';
 import { composeArticleLetter } from '../infrastructure/mail/article-letter.ts';
 import { pictureDesk } from '../infrastructure/pictures/picture-desk.ts';
+import { composeArticleNotice } from '../infrastructure/push/article-notice.ts';
 import { gazetteWorker } from '../infrastructure/queue/worker.ts';
 import { articleRepository } from '../infrastructure/repositories/articles.ts';
 import { subscriberRepository } from '../infrastructure/repositories/subscribers.ts';
@@ -26,8 +28,8 @@ export interface MemoryNewsroom extends Newsroom {
   workOff(): Promise<void>;
 }
 
-/** Makes a {@link MemoryNewsroom} on the real use cases, pictures and templates. */
-export function memoryNewsroom(): MemoryNewsroom {
+/** Makes a {@link MemoryNewsroom} on the real use cases, pictures and templates. The options are those of its push service. */
+export function memoryNewsroom(options: MemoryPushOptions = {}): MemoryNewsroom {
   const clock = fakeClock();
   const queue = memoryQueue({ clock });
   const articles: Newsroom['articles'] = articleRepository(
@@ -49,13 +51,14 @@ export function memoryNewsroom(): MemoryNewsroom {
       },
     },
     files: memoryStorage(),
-    pages: memoryCache({ clock }),
+    pages: pageCache(memoryCache({ clock })),
     queue,
     mailer: memoryMailer(),
     sender: 'The Underpin Gazette <news@gazette.example>',
-    push: memoryPush(),
+    push: memoryPush(options),
     pictures: pictureDesk,
     composeLetter: composeArticleLetter,
+    composeNotice: composeArticleNotice,
     siteUrl: () => 'https://gazette.example',
     now: () => new Date(clock.now()),
   };

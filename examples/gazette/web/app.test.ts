@@ -222,7 +222,10 @@ describe('subscribe form', () => {
 describe('devices', () => {
   const subscription = {
     endpoint: 'https://push.example/1',
-    keys: { p256dh: 'key', auth: 'auth' },
+    keys: {
+      p256dh: Buffer.alloc(65, 4).toString('base64url'),
+      auth: Buffer.alloc(16, 1).toString('base64url'),
+    },
   };
 
   async function register(body: string): Promise<number> {
@@ -240,6 +243,8 @@ describe('devices', () => {
     '{',
     '{}',
     JSON.stringify({ ...subscription, endpoint: 'http://push.example/1' }),
+    JSON.stringify({ ...subscription, endpoint: 'https://me:secret@push.example/1' }),
+    JSON.stringify({ ...subscription, keys: { p256dh: 'key', auth: 'auth' } }),
   ])('%j registers nothing', async (body) => {
     expect(await register(body)).toBe(422);
     expect(await newsroom.devices.count()).toBe(0);

@@ -11,7 +11,6 @@ import type { Newsroom } from '../application/newsroom.ts';
 import type { DeskAccess } from './desk-access.ts';
 import { deskRoutes } from './desk-routes.ts';
 import { messagePage } from './layout.ts';
-import { sectionsOf } from './printing.ts';
 import { oneClickRoutes, readerRoutes } from './reader-routes.ts';
 import type { WebEnvironment } from './web-environment.ts';
 
@@ -76,7 +75,7 @@ export function createApp(
   app.notFound(async (c) =>
     c.html(
       messagePage(
-        await sectionsOf(newsroom),
+        await newsroom.articles.sections(),
         'Not in this issue',
         'There is no such page, or not any more.',
       ),
@@ -89,7 +88,7 @@ export function createApp(
     if (status >= 500) logger.error({ err: thrown, path: c.req.path }, 'a request failed');
     if (response !== undefined) return response;
     // The page's head needs the database, which may be what fails.
-    const sections = await sectionsOf(newsroom).catch(() => []);
+    const sections = await newsroom.articles.sections().catch(() => []);
     return await c.html(messagePage(sections, title, text), status);
   });
 

@@ -21,7 +21,7 @@ import {
   type Notice,
   previewPage,
 } from './desk-pages.ts';
-import { printable, sectionsOf } from './printing.ts';
+import { printable } from './printing.ts';
 import { articleUrl } from './reader-pages.ts';
 import { type WebEnvironment, policyOfLetters } from './web-environment.ts';
 
@@ -63,7 +63,7 @@ export function deskRoutes(
 
   routes.get('/', async (c) => {
     const [sections, drafts, published, jobs, count] = await Promise.all([
-      sectionsOf(newsroom),
+      newsroom.articles.sections(),
       articles.drafts(50),
       articles.published({ limit: 50 }),
       queue.counts(),
@@ -84,7 +84,7 @@ export function deskRoutes(
       problems: {},
       notice: undefined,
     };
-    return await c.html(articleFormPage(await sectionsOf(newsroom), form));
+    return await c.html(articleFormPage(await newsroom.articles.sections(), form));
   });
 
   routes.post('/articles', async (c) => await saveForm(c, newsroom, undefined));
@@ -103,14 +103,14 @@ export function deskRoutes(
   routes.get('/articles/:id/preview', async (c) => {
     const article = await articles.getById(c.req.param('id'));
     return await c.html(
-      previewPage(await sectionsOf(newsroom), await printable(newsroom, article)),
+      previewPage(await newsroom.articles.sections(), await printable(newsroom, article)),
     );
   });
 
   routes.get('/jobs', async (c) => {
     const after = c.req.query('after');
     const [sections, counts, page] = await Promise.all([
-      sectionsOf(newsroom),
+      newsroom.articles.sections(),
       queue.counts(),
       queue.list({ limit: 100, ...(after === undefined ? {} : { after }) }),
     ]);
@@ -124,14 +124,14 @@ export function deskRoutes(
 
   routes.get('/inbox', async (c) => {
     const mails = inbox === undefined ? undefined : await newestMails(inbox);
-    return await c.html(inboxPage(await sectionsOf(newsroom), mails));
+    return await c.html(inboxPage(await newsroom.articles.sections(), mails));
   });
 
   routes.get('/inbox/:id', async (c) => {
     const mail = await findMail(inbox, c.req.param('id'));
     return mail === undefined
       ? await c.notFound()
-      : await c.html(mailPage(await sectionsOf(newsroom), mail));
+      : await c.html(mailPage(await newsroom.articles.sections(), mail));
   });
 
   routes.get('/inbox/:id/html', async (c) => {
@@ -215,7 +215,7 @@ async function formPage(
 ): Promise<string> {
   const { title = '', summary = '', body = '', section = '' } = form.text ?? article ?? {};
   return String(
-    await articleFormPage(await sectionsOf(newsroom), {
+    await articleFormPage(await newsroom.articles.sections(), {
       version: article?.version ?? 0,
       pictureDescription: article?.picture?.description ?? '',
       problems: {},

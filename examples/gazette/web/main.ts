@@ -12,6 +12,7 @@ import { importArticles } from '../application/import-articles.ts';
 import { markdownFolder } from '../infrastructure/articles/markdown-folder.ts';
 import { compose, type Composition } from '../infrastructure/composition.ts';
 import type { Tables } from '../infrastructure/database/tables.ts';
+import { logInfrastructure } from '../infrastructure/logging/operations.ts';
 import { gazetteWorker } from '../infrastructure/queue/worker.ts';
 import { createApp } from './app.ts';
 import { type DeskAccess, localNames } from './desk-access.ts';
@@ -44,7 +45,7 @@ const infrastructure = infrastructureFromEnv<Tables, Web>((standard, { env }) =>
     ...composition,
     // Before the worker: when the port is taken, nothing has been done yet.
     server,
-    worker: gazetteWorker(composition.queue, composition.newsroom),
+    worker: gazetteWorker(standard.queue, composition.newsroom),
     articlesDirectory: env.string('ARTICLES_DIR', { default: ownDocs }),
   };
 });
@@ -62,6 +63,8 @@ try {
     for (const { path, problem } of imported.refused)
       gazette.log.warn({ path, problem }, 'this file cannot be an article');
     gazette.log.info({ ...imported, from: gazette.articlesDirectory }, 'articles imported');
+    // From here on; a start that fails says why by itself.
+    logInfrastructure(gazette.log);
     process.stdout.write(`The Gazette is out: ${gazette.server.url}\n`);
   } catch (error) {
     await gazette.stop({ deadline: 0 });

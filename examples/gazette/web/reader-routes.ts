@@ -10,16 +10,23 @@ import { subscribe, unsubscribe } from '../application/subscribe.ts';
 import { BrokenRule } from '../domain/broken-rule.ts';
 import { favicon, style, styleUrl } from './assets.ts';
 import { layout, messagePage } from './layout.ts';
-import { printArticle, printList, sectionsOf } from './printing.ts';
+import { printArticle, printList } from './printing.ts';
 import { frontPage, sectionPage, subscribeForm, unsubscribePage } from './reader-pages.ts';
 import { policyOfPictures, type WebEnvironment } from './web-environment.ts';
 
 const forever = 'public, max-age=31536000, immutable';
 
-// A Web Push subscription, as a browser's `PushSubscription.toJSON()` gives it.
+// A Web Push subscription, as a browser's `PushSubscription.toJSON()` gives it: 65 bytes of public key and 16 of secret. Held
+// to this here, since one bad device would keep a notice from all others.
 const webPushSubscription = z.object({
-  endpoint: z.url({ protocol: /^https$/ }).max(2000),
-  keys: z.object({ p256dh: z.string().min(1).max(200), auth: z.string().min(1).max(100) }),
+  endpoint: z
+    .url({ protocol: /^https$/, hostname: z.regexes.domain })
+    .max(2000)
+    .regex(/^[^@]*$/),
+  keys: z.object({
+    p256dh: z.string().regex(/^B[\w-]{86}$/),
+    auth: z.string().regex(/^[\w-]{22}$/),
+  }),
 });
 
 /** What readers see. */
@@ -41,7 +48,7 @@ export function readerRoutes(newsroom: Newsroom): Hono<WebEnvironment> {
 
   routes.get('/sections/:slug', async (c) => {
     const slug = c.req.param('slug');
-    const section = (await sectionsOf(newsroom)).find((other) => other.slug === slug);
+    const section = (await newsroom.articles.sections()).find((other) => other.slug === slug);
     if (section === undefined) return await c.notFound();
     const path = `/sections/${encodeURIComponent(slug)}`;
     const list = { path, section: section.name, after: c.req.query('after') };
@@ -81,7 +88,7 @@ export function readerRoutes(newsroom: Newsroom): Hono<WebEnvironment> {
       if (!(error instanceof BrokenRule)) throw error;
       const form = subscribeForm({ email: address, problem: error.message });
       return await c.html(
-        layout({ title: 'Subscribe', sections: await sectionsOf(newsroom) }, form),
+        layout({ title: 'Subscribe', sections: await newsroom.articles.sections() }, form),
         422,
       );
     }
@@ -90,7 +97,7 @@ export function readerRoutes(newsroom: Newsroom): Hono<WebEnvironment> {
   routes.get('/subscribed', async (c) =>
     c.html(
       messagePage(
-        await sectionsOf(newsroom),
+        await newsroom.articles.sections(),
         'Welcome',
         'You are on the list: the next story that is printed comes to you by mail.',
       ),
@@ -99,12 +106,16 @@ export function readerRoutes(newsroom: Newsroom): Hono<WebEnvironment> {
 
   routes.get('/unsubscribed', async (c) =>
     c.html(
-      messagePage(await sectionsOf(newsroom), 'Good-bye', 'No more mails will be sent to you.'),
+      messagePage(
+        await newsroom.articles.sections(),
+        'Good-bye',
+        'No more mails will be sent to you.',
+      ),
     ),
   );
 
   routes.get('/unsubscribe/:token', async (c) =>
-    c.html(unsubscribePage(await sectionsOf(newsroom), c.req.param('token'))),
+    c.html(unsubscribePage(await newsroom.articles.sections(), c.req.param('token'))),
   );
 
   routes.post('/devices', async (c) => {

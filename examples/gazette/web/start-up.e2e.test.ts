@@ -163,10 +163,10 @@ describe('a mistake at the start is one line, and damages nothing', () => {
       ...environment,
       PORT: 'x',
       STORAGE_URL: 'ftp:x',
-      MAIL_URL: 'x',
+      QUEUE_URL: 'x',
     }).exit;
     expect(code).toBe(1);
-    for (const variable of ['PORT', 'STORAGE_URL', 'MAIL_URL']) expect(stderr).toContain(variable);
+    for (const variable of ['PORT', 'STORAGE_URL', 'QUEUE_URL']) expect(stderr).toContain(variable);
   });
 
   test.skipIf(cannotMount)(

@@ -17,9 +17,7 @@ export interface Repositories {
 }
 
 /** Makes the {@link Repositories}. */
-export function sqlRepositories(typedDatabase: Database<Tables>): Repositories {
-  // The columns below say what the tables hold.
-  const database = typedDatabase as unknown as Database;
+export function sqlRepositories(database: Database<Tables>): Repositories {
   const articles = sqlRepository<Article>({
     database,
     table: 'article',
@@ -56,7 +54,7 @@ export function sqlRepositories(typedDatabase: Database<Tables>): Repositories {
     columns: { id: 'text', target: 'json', registeredAt: { name: 'registered_at', type: 'date' } },
   });
   return {
-    articles: articleRepository(articles, () => sectionNames(typedDatabase)),
+    articles: articleRepository(articles, () => sectionNames(database)),
     subscribers: subscriberRepository(subscribers),
     devices,
   };
