@@ -88,7 +88,7 @@ export class DiskStorageDriver implements StorageDriver {
   constructor({ directory, urls, sync = false, clock = systemClock }: DiskDriverOptions) {
     this.#paths = new DiskPaths(directory);
     this.native = { directory: this.#paths.root };
-    this.#sidecars = new Sidecars(this.#paths);
+    this.#sidecars = new Sidecars(this.#paths, { sync });
     this.#listing = new Listing(this.#paths.root);
     this.#clock = clock;
     this.#sync = sync;

@@ -28,8 +28,13 @@ export class Sidecars {
   readonly #paths: DiskPaths;
   readonly #remembered = new LRUCache<string, Sidecar>({ max: rememberedSidecars });
 
-  constructor(paths: DiskPaths) {
+  readonly #sync: boolean;
+  #latest = 0;
+
+  /** With `sync`, facts are on the disk itself before the content they belong to is put in place. */
+  constructor(paths: DiskPaths, { sync }: { readonly sync: boolean }) {
     this.#paths = paths;
+    this.#sync = sync;
   }
 
   /** The version of a file by its modification time. */
@@ -50,7 +55,9 @@ export class Sidecars {
   /** Writes the facts under a version that no other of this key has, and gives it. */
   async create(now: number, sidecar: Sidecar): Promise<number> {
     for (;;) {
-      const version = now * 100 + randomInt(100);
+      // Ascending, so that only another process can have taken it.
+      this.#latest = Math.max(this.#latest + 1, now * 100 + randomInt(100));
+      const version = this.#latest;
       if (await this.write(version, sidecar, { replace: false })) return version;
     }
   }
@@ -62,17 +69,20 @@ export class Sidecars {
     { replace }: { readonly replace: boolean },
   ): Promise<boolean> {
     const file = this.#paths.sidecar(sidecar.key, version);
-    const attempt = async (): Promise<void> =>
-      await writeFile(file, JSON.stringify(sidecar), { flag: replace ? 'w' : 'wx' });
+    const attempt = async (): Promise<void> => {
+      await writeFile(file, JSON.stringify(sidecar), {
+        flag: replace ? 'w' : 'wx',
+        flush: this.#sync,
+      });
+    };
     try {
-      await attempt();
-    } catch (error) {
-      const code = systemErrorCode(error);
-      if (code === 'EEXIST') return false;
-      if (code === 'ENOENT') {
+      await attempt().catch(async (error: unknown) => {
+        if (!isAbsent(error)) throw error;
         await mkdir(path.dirname(file), { recursive: true });
-        return await this.write(version, sidecar, { replace });
-      }
+        await attempt();
+      });
+    } catch (error) {
+      if (systemErrorCode(error) === 'EEXIST') return false;
       await rm(file, { force: true });
       throw error;
     }
