@@ -1,5 +1,6 @@
 import {
   existsSync,
+  globSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -129,5 +130,16 @@ describe('optional peers', () => {
   test('each peer that an adapter needs is declared in package.json', () => {
     const needed = subpaths.flatMap(({ peers }) => peers.map(({ peer }) => peer));
     expect(needed.filter((peer) => !(peer in manifest.peerDependencies))).toEqual([]);
+  });
+
+  test('each peer that package.json declares is loaded somewhere in the code', () => {
+    const code = globSync('src/**/*.ts', { cwd: root, exclude: ['**/*.test.ts'] })
+      .map((file) => readFileSync(path.join(root, file), 'utf8'))
+      .join('\n');
+    // `import('peer')` and `require('peer')`, but not the `import type … from 'peer'` that loads nothing.
+    const unused = Object.keys(manifest.peerDependencies).filter(
+      (peer) => !code.includes(`('${peer}')`),
+    );
+    expect(unused).toEqual([]);
   });
 });
