@@ -242,6 +242,17 @@ describe('cache › options', () => {
   });
 });
 
+describe('cache › mistakes', () => {
+  it('a loaded value that is no data is refused, also while one in its grace could stand in', async () => {
+    const clock = fakeClock();
+    const cache = memoryCache({ clock, ttl: 10, grace: '1h' });
+    await cache.set('a', 'old');
+    await clock.advance(10);
+    const load = (): unknown => ({ fn: () => 1 });
+    await expect(cache.getOrSet('a', load)).rejects.toMatchObject({ code: 'invalid-argument' });
+  });
+});
+
 describe('cache › memory › limits', () => {
   it('the least recently used entry goes first', async () => {
     const cache = memoryCache({ maxEntries: 2 });

@@ -13,7 +13,7 @@ import {
   systemClock,
 } from '../core/index.ts';
 import type { CacheDriver, CacheWrite, StoredEntry } from './driver.ts';
-import { Flights, type Landing, type LoadContext } from './flights.ts';
+import { type Flight, Flights, type Landing, type LoadContext } from './flights.ts';
 import { type BatchLoader, isEngineTrouble, Loads } from './loads.ts';
 import {
   type CacheLoadOptions,
@@ -81,7 +81,12 @@ export class Cache<AnyDriver extends CacheDriver = CacheDriver> extends Componen
       clock: this.#clock,
       lifetimes: this.#lifetimes,
       flights: this.#flights,
-      guard: async (fn) => await this.guard('getOrSet', { signal: untouched }, fn),
+      guard: async (fn) =>
+        this.isDirect
+          ? await fn(untouched).catch((error: unknown) => {
+              throw this.wrap(error, 'getOrSet');
+            })
+          : await this.guard('getOrSet', { signal: untouched }, fn),
     });
   }
 
@@ -394,9 +399,10 @@ export class Cache<AnyDriver extends CacheDriver = CacheDriver> extends Componen
     }
     if (ageing.length > 0) this.#loads.start(ageing, load, { settings, isRefresh: true });
     if (missing.length > 0) this.#loads.start(missing, load, { settings, isRefresh: false });
-    return await Promise.all(
-      keys.map(async (key, index) => landings[index] ?? (await this.#wait(key, settings, signal))),
-    );
+    const land = async (key: string, index: number): Promise<Landing> =>
+      // Whatever is no hit has a flight: it was joined or started above, in this same turn.
+      landings[index] ?? (await this.#wait(this.#flights.get(key) as Flight, settings, signal));
+    return await Promise.all(keys.map(land));
   }
 
   async #read(
@@ -421,12 +427,12 @@ export class Cache<AnyDriver extends CacheDriver = CacheDriver> extends Componen
   }
 
   async #wait(
-    key: string,
+    flight: Flight,
     settings: CacheSettings,
     signal: AbortSignal | undefined,
   ): Promise<Landing> {
     try {
-      return await this.#loads.wait(key, settings.softTimeout, signal);
+      return await this.#loads.wait(flight, settings.softTimeout, signal);
     } catch (error) {
       throw signal?.aborted && error === signal.reason
         ? this.wrap(error, 'getOrSet', signal)

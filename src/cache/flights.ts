@@ -28,8 +28,8 @@ export class Load implements LoadContext {
   #reason: unknown;
 
   constructor(keys: readonly string[], tags: readonly string[], isKept: boolean) {
-    this.flights = keys.map((key) => new Flight(key, tags, this));
     this.isKept = isKept;
+    this.flights = keys.map((key) => new Flight(key, tags, this));
   }
 
   get signal(): AbortSignal {
@@ -63,8 +63,8 @@ export class Flight {
     this.tags = tags;
     this.load = load;
     const { promise, resolve, reject } = Promise.withResolvers<Landing>();
-    // A refresh that fails has nobody who waits for it.
-    promise.catch(() => undefined);
+    // A refresh that fails has nobody who waits for it. Any other load has, and they take its failure.
+    if (load.isKept) promise.catch(() => undefined);
     this.landed = promise;
     this.#resolve = resolve;
     this.#reject = reject;
@@ -86,8 +86,10 @@ export class Flights {
   readonly #byKey = new Map<string, Flight>();
   readonly #loads = new Set<Load>();
 
+  /** The flight of a key that can be joined. */
   get(key: string): Flight | undefined {
-    return this.#byKey.get(key);
+    const flight = this.#byKey.get(key);
+    return flight?.hasLanded ? undefined : flight;
   }
 
   add(load: Load): void {

@@ -94,10 +94,12 @@ export class Loads {
       );
   }
 
-  /** Waits for the flight of a key that is under way. Rejects with the signal's reason when that is aborted. */
-  async wait(key: string, softTimeout: number, signal: AbortSignal | undefined): Promise<Landing> {
-    const flight = this.#flights.get(key);
-    if (flight === undefined) throw new Error(`no load of ${JSON.stringify(key)} is under way`);
+  /** Waits for a flight. Rejects with the signal's reason when that is aborted. */
+  async wait(
+    flight: Flight,
+    softTimeout: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Landing> {
     flight.load.waiters += 1;
     try {
       const landed =
@@ -140,8 +142,8 @@ export class Loads {
     const keys = flights.map(({ key }) => key);
     let leases: readonly CacheLease[] = [];
     try {
-      leases = await this.#guard(
-        async (signal) => await this.#driver.lease(keys, flights[0]?.tags ?? [], signal),
+      leases = await this.#guard((signal) =>
+        this.#driver.lease(keys, flights[0]?.tags ?? [], signal),
       );
     } catch (error) {
       if (!isEngineTrouble(error)) throw error;
@@ -160,7 +162,7 @@ export class Loads {
       if (entry && now < entry.expiresAt) flight.stale = entry;
       pending.push({ flight, lease });
     }
-    await this.#release(unused);
+    if (unused.length > 0) await this.#release(unused);
     return pending;
   }
 
@@ -242,7 +244,7 @@ export class Loads {
         unused.push(lease);
       }
     }
-    await this.#release(unused);
+    if (unused.length > 0) await this.#release(unused);
     await this.#trySet(writes);
     for (const [flight, sealed] of landings) flight.land(sealed, 'load');
   }
@@ -254,8 +256,11 @@ export class Loads {
     { graceBackoff }: CacheSettings,
   ): Promise<void> {
     const now = this.#clock.now();
+    // A value that is no data is a mistake of the program, which nothing should hide.
+    const isMistake = InfrastructureError.is(error, 'invalid-argument');
     const standIns = pending.filter(
       ({ flight }) =>
+        !isMistake &&
         flight.stale !== undefined &&
         now < flight.stale.expiresAt &&
         this.#flights.isCurrent(flight),
@@ -274,7 +279,8 @@ export class Loads {
     const made = await this.#trySet(writes);
     for (const [index, { flight }] of standIns.entries())
       if (made[index]) flight.land(flight.stale, 'stale');
-    await this.#release(pending.flatMap(({ lease }) => lease ?? []));
+    const unspent = pending.flatMap(({ lease }) => lease ?? []);
+    if (unspent.length > 0) await this.#release(unspent);
     for (const { flight } of pending) if (!flight.hasLanded) flight.fail(error);
   }
 
@@ -282,7 +288,7 @@ export class Loads {
   async #trySet(writes: readonly CacheWrite[]): Promise<readonly boolean[]> {
     if (writes.length === 0) return [];
     try {
-      return await this.#guard(async (signal) => await this.#driver.set(writes, signal));
+      return await this.#guard((signal) => this.#driver.set(writes, signal));
     } catch {
       return [];
     }
@@ -290,7 +296,7 @@ export class Loads {
 
   async #release(leases: readonly CacheLease[]): Promise<void> {
     // What cannot be given back now ends by itself.
-    if (leases.length > 0) await this.#driver.release(leases).catch(() => undefined);
+    await this.#driver.release(leases).catch(() => undefined);
   }
 
   async #withStandIn(flight: Flight, softTimeout: number): Promise<Landing> {
