@@ -34,9 +34,14 @@ export async function mailArticleTo(
       from: sender,
       to: subscriber.email,
       ...letter,
-      unsubscribe: { url: unsubscribe },
+      ...(isPrivate(unsubscribe) ? { unsubscribe: { url: unsubscribe } } : {}),
       idempotencyKey: `article ${articleId} to ${subscriberId}`,
     },
     { signal },
   );
+}
+
+// Mail programs post to it by themselves, which mailers allow only where nobody listens in; the link in the text stays.
+function isPrivate(url: string): boolean {
+  return /^(?:https:|http:\/\/(?:localhost|127\.0\.0\.1|\[::1\])[:/])/.test(url);
 }

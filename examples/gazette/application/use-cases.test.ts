@@ -8,6 +8,7 @@ import { type MemoryNewsroom, memoryNewsroom } from '../testing/memory-newsroom.
 import { attachPicture } from './attach-picture.ts';
 import { importArticles, type ImportResult, type MarkdownFile } from './import-articles.ts';
 import { mailArticle, pushArticle, sendNewsletter } from './jobs.ts';
+import { mailArticleTo } from './newsletter.ts';
 import { registerDevice } from './notices.ts';
 import { articleTag } from './pages.ts';
 import { availableThumbnails, originalKey, thumbnailKey, thumbnailWidths } from './pictures.ts';
@@ -111,6 +112,20 @@ describe('publish', () => {
     expect(mail?.headers.get('list-unsubscribe')?.[0]).toContain(
       `https://gazette.example/unsubscribe/${token}`,
     );
+  });
+
+  test.each([
+    ['https://gazette.example', true],
+    ['http://localhost:4000', true],
+    ['http://192.0.2.1:4000', false],
+  ])('at %s, mail programs are told how to unsubscribe: %s', async (siteUrl, isTold) => {
+    newsroom = { ...newsroom, siteUrl: () => siteUrl };
+    const { id: subscriberId } = await subscribe(newsroom, 'ada@example.org');
+    const { id: articleId } = await writeArticle(newsroom, text);
+    await mailArticleTo(newsroom, { articleId, subscriberId });
+    const [mail] = await Array.fromAsync(newsroom.mailer.native.messages());
+    expect(mail?.headers.has('list-unsubscribe')).toBe(isTold);
+    expect(mail?.text).toContain(`${siteUrl}/unsubscribe/`);
   });
 
   test('a newsletter job that runs twice mails nobody twice', async () => {

@@ -1,6 +1,5 @@
 import type { StandardComponents } from 'underpin';
 import type { Environment, Managed } from 'underpin/core';
-import type { Database } from 'underpin/database';
 import type { Inbox } from 'underpin/mail';
 
 import type { Newsroom } from '../application/newsroom.ts';
@@ -11,9 +10,11 @@ import { composeArticleLetter } from './mail/article-letter.ts';
 import { pictureDesk } from './pictures/picture-desk.ts';
 import { composeArticleNotice } from './push/article-notice.ts';
 import { sqlRepositories } from './repositories/sql-repositories.ts';
+import { startStep } from './start-step.ts';
 
 /** What the newspaper adds to the standard components. */
 export interface Composition {
+  /** Brings the tables up to date, before anything uses them. */
   readonly schema: Managed;
   readonly newsroom: Newsroom;
   /** Where mails end, when they end on this machine. */
@@ -49,21 +50,10 @@ export function compose(
     siteUrl,
     now: () => new Date(),
   };
-  return { schema: migrated(database), newsroom, inbox: inboxOf(mail.native) };
-}
-
-/** Brings the tables up to date between the start of the database and that of whatever uses them. */
-function migrated(database: Database<Tables>): Managed {
-  return {
-    component: 'schema',
-    adapter: database.adapter,
-    async start(options) {
-      await database.migrate(migrations, options);
-    },
-    drain: async () => {},
-    checkHealth: async () => ({ status: 'ok' }),
-    close: async () => {},
-  };
+  const schema = startStep('schema', async (options) => {
+    await database.migrate(migrations, options);
+  });
+  return { schema, newsroom, inbox: inboxOf(mail.native) };
 }
 
 // The embedded mailers keep what they sent; those that send to the world do not.

@@ -20,7 +20,8 @@ const maximumBody = 25 * 1024 * 1024;
 /** What the web pages need beside the newsroom. */
 export interface WebOptions {
   readonly logger: Logger;
-  readonly health: () => Health;
+  /** `undefined` until everything has started. */
+  readonly health: () => Health | undefined;
   /** Who may enter the editors' desk. */
   readonly desk: DeskAccess;
   /** Where mails end, when they end on this machine. */
@@ -66,7 +67,10 @@ export function createApp(
     }),
   );
 
-  app.get('/health/:probe', async (c) => await health().handler(c.req.raw));
+  app.get(
+    '/health/:probe',
+    async (c) => (await health()?.handler(c.req.raw)) ?? c.text('starting', 503),
+  );
   app.route('/', oneClickRoutes(newsroom));
   app.use(csrf());
   app.route('/', readerRoutes(newsroom));

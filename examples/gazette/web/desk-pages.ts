@@ -320,7 +320,7 @@ export function mailPage(sections: readonly Section[], mail: ReceivedMail): Html
   return layout(
     { title: mail.subject, sections },
     html`${deskHead(mail.subject)}
-      <dl class="tally">
+      <dl class="facts">
         <dt>From</dt>
         <dd>${mail.from.address}</dd>
         <dt>To</dt>
@@ -329,7 +329,7 @@ export function mailPage(sections: readonly Section[], mail: ReceivedMail): Html
       ${
         mail.html === undefined
           ? ''
-          : html`<h2>As HTML</h2>
+          : html`<h2 class="part">As HTML</h2>
               <iframe
                 class="letter"
                 title="The mail as HTML"
@@ -337,7 +337,7 @@ export function mailPage(sections: readonly Section[], mail: ReceivedMail): Html
                 src="/desk/inbox/${encodeURIComponent(mail.id)}/html"
               ></iframe>`
       }
-      <h2>As text</h2>
+      <h2 class="part">As text</h2>
       <pre class="plain">${mail.text ?? ''}</pre>`,
   );
 }

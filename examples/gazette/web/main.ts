@@ -5,7 +5,7 @@ import {
   type RunningInfrastructure,
   type StandardComponents,
 } from 'underpin';
-import { type Environment, InfrastructureError } from 'underpin/core';
+import { type Environment, InfrastructureError, type Managed } from 'underpin/core';
 import type { Worker } from 'underpin/queue';
 
 import { importArticles } from '../application/import-articles.ts';
@@ -14,6 +14,7 @@ import { compose, type Composition } from '../infrastructure/composition.ts';
 import type { Tables } from '../infrastructure/database/tables.ts';
 import { logInfrastructure } from '../infrastructure/logging/operations.ts';
 import { gazetteWorker } from '../infrastructure/queue/worker.ts';
+import { startStep } from '../infrastructure/start-step.ts';
 import { createApp } from './app.ts';
 import { type DeskAccess, localNames } from './desk-access.ts';
 import { WebServer } from './server.ts';
@@ -23,8 +24,8 @@ const ownDocs = fileURLToPath(new URL('../../../docs', import.meta.url));
 /** What the web adds to the infrastructure. */
 interface Web extends Composition {
   readonly server: WebServer;
+  readonly articles: Managed;
   readonly worker: Worker;
-  readonly articlesDirectory: string;
 }
 
 type Gazette = RunningInfrastructure<StandardComponents<Tables> & Web>;
@@ -36,40 +37,34 @@ const infrastructure = infrastructureFromEnv<Tables, Web>((standard, { env }) =>
   const composition = compose(standard, env, () => siteUrl ?? server.url);
   const app = createApp(composition.newsroom, {
     logger: standard.log,
-    health: () => gazette.health,
+    health: () => gazette?.health,
     desk: deskAccessFrom(env, host),
     inbox: composition.inbox,
   });
   const server = new WebServer({ fetch: app.fetch, host, port });
+  const directory = env.string('ARTICLES_DIR', { default: ownDocs });
   return {
     ...composition,
-    // Before the worker: when the port is taken, nothing has been done yet.
+    // Before all that writes: when the port is taken, nothing has been done yet.
     server,
+    articles: startStep('articles', async () => {
+      const imported = await importArticles(composition.newsroom, markdownFolder(directory));
+      for (const refused of imported.refused)
+        standard.log.warn(refused, 'this file cannot be an article');
+      standard.log.info({ ...imported, directory }, 'articles imported');
+    }),
+    // Last, so that the first pages need not share the processor with their thumbnails.
     worker: gazetteWorker(standard.queue, composition.newsroom),
-    articlesDirectory: env.string('ARTICLES_DIR', { default: ownDocs }),
   };
 });
 
-let gazette: Gazette;
+let gazette: Gazette | undefined;
 
 try {
   gazette = await infrastructure.start();
-  try {
-    gazette.stopOnSignals();
-    const imported = await importArticles(
-      gazette.newsroom,
-      markdownFolder(gazette.articlesDirectory),
-    );
-    for (const { path, problem } of imported.refused)
-      gazette.log.warn({ path, problem }, 'this file cannot be an article');
-    gazette.log.info({ ...imported, from: gazette.articlesDirectory }, 'articles imported');
-    // From here on; a start that fails says why by itself.
-    logInfrastructure(gazette.log);
-    process.stdout.write(`The Gazette is out: ${gazette.server.url}\n`);
-  } catch (error) {
-    await gazette.stop({ deadline: 0 });
-    throw error;
-  }
+  gazette.stopOnSignals();
+  logInfrastructure(gazette.log);
+  process.stdout.write(`The Gazette is out: ${gazette.server.url}\n`);
 } catch (error) {
   process.stderr.write(`gazette: ${reasonOf(error)}\n`);
   process.exitCode = 1;

@@ -50,9 +50,14 @@ export class WebServer implements Managed {
   async drain({ signal }: StopOptions = {}): Promise<void> {
     if (!this.#server.listening) return;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    this.#server.closeIdleConnections();
-    signal?.addEventListener('abort', () => this.#server.closeAllConnections(), { once: true });
+    // A connection that answers its last request now would be kept for the browser's next one, for 5 s.
+    const closingIdle = setInterval(() => this.#server.closeIdleConnections(), 20);
+    const cutOff = (): void => this.#server.closeAllConnections();
+    signal?.addEventListener('abort', cutOff, { once: true });
+    if (signal?.aborted) cutOff();
     await closed;
+    clearInterval(closingIdle);
+    signal?.removeEventListener('abort', cutOff);
   }
 
   async checkHealth(): Promise<ComponentHealth> {
