@@ -32,6 +32,7 @@ export function isKey(text: string): boolean {
 /** Like {@link checkKey} for the prefix of a list, which may be empty, end with a slash, or end in the middle of a segment. */
 export function checkPrefix(prefix: string, origin: ErrorOrigin): void {
   if (prefix === '') return;
+  if (isKey(prefix)) return;
   // A prefix that stops inside a segment says nothing of that segment's end: `con` is one of `contact`.
   const fault = keyFault(prefix.endsWith('/') ? prefix.slice(0, -1) : `${prefix}x`);
   if (fault !== undefined) throw invalidArgument(origin, `the prefix ${quote(prefix)} ${fault}`);

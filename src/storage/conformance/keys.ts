@@ -51,6 +51,7 @@ const oddKeys: readonly string[] = [
   'a.b.c',
   '.hidden',
   'a/.hidden/b',
+  'a/.underpin/b',
   '%2e%2e%2f',
   '100%',
   'a+b&c=d',
@@ -91,6 +92,10 @@ export const keysCases: readonly Case[] = [
       for (const key of oddKeys) assert.equal(await textOf(storage, key), key, key);
       assert.deepEqual((await keysOf(storage)).toSorted(), oddKeys.toSorted());
       for (const prefix of ['.', '..', 'con', 'b.']) await storage.list({ prefix });
+      for (const key of oddKeys) {
+        assert.deepEqual((await storage.list({ prefix: key, limit: 1 })).files[0]?.key, key);
+        await storage.list({ after: key });
+      }
     },
   },
   {

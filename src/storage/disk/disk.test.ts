@@ -73,6 +73,23 @@ describe('disk storage › the folder', () => {
     expect(await (await files.get('a.css')).text()).toBe('changed');
   });
 
+  it('a file that somebody else put there can be copied and moved, and then read', async () => {
+    await files.start();
+    const large = 'x'.repeat(200_000);
+    await writeFile(path.join(directory, 'large.css'), large);
+    await writeFile(path.join(directory, 'note.css'), 'b{}');
+    const copied = await files.copy('note.css', 'copied.css');
+    await files.copy('large.css', 'copied-large.css');
+    const moved = await files.move('note.css', 'moved.css');
+    expect(await (await files.get('copied.css')).text()).toBe('b{}');
+    expect(await (await files.get('copied-large.css')).text()).toBe(large);
+    expect(await (await files.get('moved.css')).text()).toBe('b{}');
+    expect(copied).toEqual(await files.head('copied.css'));
+    expect(moved).toEqual(await files.head('moved.css'));
+    expect(copied.etag).not.toBe('');
+    expect(moved.etag).not.toBe('');
+  });
+
   it('content that rots without its time changing is data-loss', async () => {
     await files.put('a', 'hello');
     const file = path.join(directory, 'a');

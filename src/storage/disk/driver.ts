@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, hash, randomUUID } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
 import {
   access,
@@ -237,9 +237,15 @@ export class DiskStorageDriver implements StorageDriver {
     signal?: AbortSignal,
   ): Promise<FileInfo> {
     const { info, body } = await this.get(from, undefined);
-    const { key: _, etag: __, lastModified: ___, sha256 = '', ...facts } = info;
+    const { key: _, etag: __, lastModified: ___, sha256, ...facts } = info;
+    const source = sha256 === undefined ? digesting(body) : { body, sha256: () => sha256 };
     try {
-      return await this.put(to, body, { ...conditions, ...facts, sha256: () => sha256 }, signal);
+      return await this.put(
+        to,
+        source.body,
+        { ...conditions, ...facts, sha256: source.sha256 },
+        signal,
+      );
     } finally {
       if (body instanceof FileChunks) await body.return();
     }
@@ -255,14 +261,14 @@ export class DiskStorageDriver implements StorageDriver {
     return await this.#exclusively([from, to], async () => {
       const stats = await this.#stat(from);
       if (!stats) throw notFound(from);
-      const {
-        size,
-        etag: _,
-        lastModified: __,
-        sha256 = '',
-        ...facts
-      } = await this.#info(from, stats);
+      const { size, etag: _, lastModified: __, sha256, ...facts } = await this.#info(from, stats);
       const version = Sidecars.versionOf(stats);
+      if (sha256 === undefined) {
+        // Somebody else wrote it: there are no facts to take along.
+        await this.#place(source, to, conditions);
+        await this.#removeEmptyFolders(path.dirname(source));
+        return await this.#info(to, stats);
+      }
       const sidecar: Sidecar = { ...facts, key: to, sha256 };
       await this.#sidecars.write(version, sidecar, { replace: true });
       try {
@@ -477,6 +483,24 @@ function bothFileAndFolder(key: string): StorageFault {
     message: `${JSON.stringify(key)} would be both a file and a folder, which a disk cannot hold: choose another key`,
     details: { capability: 'nestedKeys' },
   });
+}
+
+// The checksum of a body that has none yet, once it has been read to its end.
+function digesting(body: DriverFile['body']): {
+  readonly body: Uint8Array | AsyncIterable<Uint8Array>;
+  readonly sha256: () => string;
+} {
+  if (body instanceof Uint8Array) return { body, sha256: () => hash('sha256', body, 'hex') };
+  const digest = createHash('sha256');
+  return {
+    body: (async function* () {
+      for await (const chunk of body) {
+        digest.update(chunk);
+        yield chunk;
+      }
+    })(),
+    sha256: () => digest.digest('hex'),
+  };
 }
 
 async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<number> {

@@ -86,7 +86,8 @@ export class Listing {
       const entries = await readdir(folder, { withFileTypes: true });
       const names: string[] = [];
       for (const entry of entries) {
-        if (!isKey(entry.name)) continue;
+        // As part of the whole key: some names are reserved at the top alone.
+        if (!isKey(`${base}${entry.name}`)) continue;
         if (entry.isFile()) names.push(entry.name);
         else if (entry.isDirectory()) names.push(`${entry.name}/`);
       }
