@@ -303,7 +303,7 @@ describe('import', () => {
 
   test('two imports at the same time publish each file once', async () => {
     const results = await Promise.all([importAll(file), importAll(file)]);
-    expect(results.map(({ published }) => published).toSorted()).toEqual([0, 1]);
+    expect(results.map(({ published }) => published)).toEqual(expect.arrayContaining([0, 1]));
     expect(await newsroom.articles.count()).toBe(1);
   });
 
