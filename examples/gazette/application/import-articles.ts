@@ -1,5 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 
+import { InfrastructureError } from 'underpin/core';
+
 import { type Article, draftArticle, publishDraft, reviseArticle } from '../domain/article.ts';
 import { BrokenRule } from '../domain/broken-rule.ts';
 import { parseMarkdownFile } from './markdown-article.ts';
@@ -40,11 +42,19 @@ export async function importArticles(
     try {
       counts[await importArticle(newsroom, file)] += 1;
     } catch (error) {
-      if (!(error instanceof BrokenRule)) throw error;
-      refused.push({ path: file.path, problem: error.message });
+      if (error instanceof BrokenRule) refused.push({ path: file.path, problem: error.message });
+      // Another process, or an editor, was faster: what is there now decides.
+      else if (isLostRace(error)) counts[await importArticle(newsroom, file)] += 1;
+      else throw error;
     }
   }
   return { ...counts, refused };
+}
+
+function isLostRace(error: unknown): boolean {
+  return (
+    InfrastructureError.is(error, 'already-exists') || InfrastructureError.is(error, 'aborted')
+  );
 }
 
 async function importArticle(

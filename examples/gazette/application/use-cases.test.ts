@@ -301,6 +301,12 @@ describe('import', () => {
     },
   );
 
+  test('two imports at the same time publish each file once', async () => {
+    const results = await Promise.all([importAll(file), importAll(file)]);
+    expect(results.map(({ published }) => published)).toEqual(expect.arrayContaining([0, 1]));
+    expect(await newsroom.articles.count()).toBe(1);
+  });
+
   test('two files of one name in two folders both get an address', async () => {
     await importAll({ path: 'a/b c.md', markdown: 'One.' }, { path: 'a b/c.md', markdown: 'Two.' });
     expect(await newsroom.articles.count()).toBe(2);
