@@ -138,17 +138,16 @@ export class JobQueue<AnyDriver extends QueueDriver = QueueDriver> extends Compo
     payload: Input,
     options: EnqueueOptions = {},
   ): Promise<EnqueuedJob> {
-    // A repeated insert of the same id is ignored by the driver, so the call can be retried.
+    // Made once: the driver ignores a repeated insert of the same id, so the call can be retried.
+    let jobs: readonly NewJob[] | undefined;
     return await this.run(
       'enqueue',
       { job: job.name, count: 1 },
       { signal: options.signal, repeatable: true },
       async (signal) => {
-        const added = await this.driver.enqueue(
-          [await this.#newJob(job, payload, options)],
-          signal,
-        );
-        return added[0] ?? missingResult();
+        jobs ??= [await this.#newJob(job, payload, options)];
+        const [added] = await this.driver.enqueue(jobs, signal);
+        return added ?? missingResult();
       },
     );
   }
@@ -159,22 +158,13 @@ export class JobQueue<AnyDriver extends QueueDriver = QueueDriver> extends Compo
     payloads: readonly Input[],
     options: EnqueueManyOptions<Input> = {},
   ): Promise<readonly EnqueuedJob[]> {
-    const { signal, delay, deduplicationKey } = options;
+    let jobs: readonly NewJob[] | undefined;
     return await this.run(
       'enqueue',
       { job: job.name, count: payloads.length },
-      { signal, repeatable: true },
+      { signal: options.signal, repeatable: true },
       async (signal) => {
-        const jobs: NewJob[] = [];
-        for (const [index, payload] of payloads.entries()) {
-          const key = deduplicationKey?.(payload, index);
-          jobs.push(
-            await this.#newJob(job, payload, {
-              ...(delay === undefined ? {} : { delay }),
-              ...(key === undefined ? {} : { deduplicationKey: key }),
-            }),
-          );
-        }
+        jobs ??= await this.#newJobs(job, payloads, options);
         return jobs.length === 0 ? [] : await this.driver.enqueue(jobs, signal);
       },
     );
@@ -267,6 +257,24 @@ export class JobQueue<AnyDriver extends QueueDriver = QueueDriver> extends Compo
       { signal, repeatable: true },
       async (signal) => await this.driver.remove(id, signal),
     );
+  }
+
+  async #newJobs<Input, Payload>(
+    job: JobDefinition<Input, Payload>,
+    payloads: readonly Input[],
+    { delay, deduplicationKey }: EnqueueManyOptions<Input>,
+  ): Promise<readonly NewJob[]> {
+    const jobs: NewJob[] = [];
+    for (const [index, payload] of payloads.entries()) {
+      const key = deduplicationKey?.(payload, index);
+      jobs.push(
+        await this.#newJob(job, payload, {
+          ...(delay === undefined ? {} : { delay }),
+          ...(key === undefined ? {} : { deduplicationKey: key }),
+        }),
+      );
+    }
+    return jobs;
   }
 
   async #newJob<Input, Payload>(
