@@ -23,6 +23,7 @@ import {
   type StoredJob,
 } from './driver.ts';
 import type { HandledJob, JobDefinition } from './job.ts';
+import { momentAfter } from './moment.ts';
 import { Worker, type WorkerOptions } from './worker.ts';
 
 /** What every factory of a queue takes. */
@@ -310,7 +311,7 @@ export class JobQueue<AnyDriver extends QueueDriver = QueueDriver> extends Compo
       context: contextEnvelope(),
       maxAttempts: job.attempts,
       createdAt: now,
-      availableAt: now + toMilliseconds(options.delay ?? 0),
+      availableAt: momentAfter(now, toMilliseconds(options.delay ?? 0)),
       deduplicationKey,
     };
   }
