@@ -4,7 +4,7 @@ import {
   operation,
   type OperationAttributes,
   runWithContext,
-  scrubCredentials,
+  wrapError,
 } from '../core/index.ts';
 import type { ClaimedJob, JobFailure, QueueDriver, Settlement } from './driver.ts';
 import { backoffDelay, type HandledJob } from './job.ts';
@@ -210,10 +210,11 @@ class UndecodableError extends Error {
 
 /** What is kept of an error: never more than its message, without credentials. */
 function describeFailure(error: unknown, at: number): JobFailure {
-  const message = error instanceof Error ? error.message : String(error);
+  // Core knows what any thrown value says for itself; a class of our own would replace that.
+  const { message } = wrapError(error, { component: 'queue' }, () => ({ code: 'internal' }));
   const name = error instanceof Error ? error.name : 'Error';
   return {
-    message: scrubCredentials(message).slice(0, 2000),
+    message: message.slice(0, 2000),
     code: InfrastructureError.is(error) ? error.code : name,
     at,
   };

@@ -315,6 +315,16 @@ export const workerCases: readonly QueueCase[] = [
     },
   ),
   sceneCase(
+    'retry › a handler that throws what is not even text is settled like any other',
+    async ({ queue, withWorker }) => {
+      const { id } = await queue.enqueue(single, { text: 'a' });
+      const handled = single.handle(async () => await Promise.reject(Object.create(null)));
+      await withWorker([handled], {}, async () => {
+        await until(async () => (await queue.find(id))?.state === 'dead', 'the job is dead');
+      });
+    },
+  ),
+  sceneCase(
     'retry › waits as long as the failing engine asked for',
     async ({ queue, withWorker, clock }) => {
       const { id } = await queue.enqueue(note, { text: 'a' });
