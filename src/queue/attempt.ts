@@ -4,10 +4,11 @@ import {
   operation,
   type OperationAttributes,
   runWithContext,
-  scrubCredentials,
+  wrapError,
 } from '../core/index.ts';
 import type { ClaimedJob, JobFailure, QueueDriver, Settlement } from './driver.ts';
 import { backoffDelay, type HandledJob } from './job.ts';
+import { momentAfter } from './moment.ts';
 
 /** What workers and their parts get from the queue that they belong to. */
 export interface WorkerHost {
@@ -141,7 +142,7 @@ export class Attempt {
         id,
         generation,
         kind: 'complete',
-        keepUntil: retention > 0 ? clock.now() + retention : undefined,
+        keepUntil: retention > 0 ? momentAfter(clock.now(), retention) : undefined,
       };
     };
     if (!this.#handled.atomic) {
@@ -190,9 +191,12 @@ export class Attempt {
         : describeFailure(cause, now);
     // A payload that the schema refuses today is refused on every retry.
     if (isUndecodable || attempt >= maxAttempts) return { id, generation, kind: 'bury', failure };
-    const asked = InfrastructureError.is(cause) ? (cause.retryAfterMs ?? 0) : 0;
+    const { retryAfterMs = 0 } = InfrastructureError.is(cause) ? cause : {};
+    // Whoever threw it may have read it out of a header.
+    const asked = Number.isFinite(retryAfterMs) ? retryAfterMs : 0;
     const delay = backoffDelay(this.#handled.job.backoff, attempt, this.#host.random());
-    return { id, generation, kind: 'retry', availableAt: now + Math.max(delay, asked), failure };
+    const availableAt = momentAfter(now, Math.max(delay, asked));
+    return { id, generation, kind: 'retry', availableAt, failure };
   }
 }
 
@@ -206,10 +210,11 @@ class UndecodableError extends Error {
 
 /** What is kept of an error: never more than its message, without credentials. */
 function describeFailure(error: unknown, at: number): JobFailure {
-  const message = error instanceof Error ? error.message : String(error);
+  // Core knows what any thrown value says for itself; a class of our own would replace that.
+  const { message } = wrapError(error, { component: 'queue' }, () => ({ code: 'internal' }));
   const name = error instanceof Error ? error.name : 'Error';
   return {
-    message: scrubCredentials(message).slice(0, 2000),
+    message: message.slice(0, 2000),
     code: InfrastructureError.is(error) ? error.code : name,
     at,
   };

@@ -36,7 +36,7 @@ export interface JobFailure {
   readonly at: number;
 }
 
-/** A job on its way into the queue. Times are milliseconds since the Unix epoch, here and below. */
+/** A job on its way into the queue. Times are whole milliseconds since the Unix epoch, here and below. */
 export interface NewJob {
   /** Sorts by the time it was made. */
   readonly id: string;

@@ -1,5 +1,6 @@
 import { type InfrastructureError, wrapError } from '../core/index.ts';
 import type { Attempt, WorkerHost } from './attempt.ts';
+import { momentAfter } from './moment.ts';
 
 /**
  * Extends the leases of the attempts in a worker's hands while they are there, and aborts those that lost theirs or whose time
@@ -69,7 +70,7 @@ export class LeaseKeeper {
     this.#extending = true;
     const { driver, clock, run } = this.#host;
     try {
-      const leaseUntil = clock.now() + this.#lease;
+      const leaseUntil = momentAfter(clock.now(), this.#lease);
       const results = await run(
         'extend',
         { count: held.length },

@@ -23,6 +23,7 @@ import {
   type StoredJob,
 } from './driver.ts';
 import type { HandledJob, JobDefinition } from './job.ts';
+import { momentAfter } from './moment.ts';
 import { Worker, type WorkerOptions } from './worker.ts';
 
 /** What every factory of a queue takes. */
@@ -138,17 +139,16 @@ export class JobQueue<AnyDriver extends QueueDriver = QueueDriver> extends Compo
     payload: Input,
     options: EnqueueOptions = {},
   ): Promise<EnqueuedJob> {
-    // A repeated insert of the same id is ignored by the driver, so the call can be retried.
+    // Made once: the driver ignores a repeated insert of the same id, so the call can be retried.
+    let jobs: readonly NewJob[] | undefined;
     return await this.run(
       'enqueue',
       { job: job.name, count: 1 },
       { signal: options.signal, repeatable: true },
       async (signal) => {
-        const added = await this.driver.enqueue(
-          [await this.#newJob(job, payload, options)],
-          signal,
-        );
-        return added[0] ?? missingResult();
+        jobs ??= [await this.#newJob(job, payload, options)];
+        const [added] = await this.driver.enqueue(jobs, signal);
+        return added ?? missingResult();
       },
     );
   }
@@ -159,22 +159,13 @@ export class JobQueue<AnyDriver extends QueueDriver = QueueDriver> extends Compo
     payloads: readonly Input[],
     options: EnqueueManyOptions<Input> = {},
   ): Promise<readonly EnqueuedJob[]> {
-    const { signal, delay, deduplicationKey } = options;
+    let jobs: readonly NewJob[] | undefined;
     return await this.run(
       'enqueue',
       { job: job.name, count: payloads.length },
-      { signal, repeatable: true },
+      { signal: options.signal, repeatable: true },
       async (signal) => {
-        const jobs: NewJob[] = [];
-        for (const [index, payload] of payloads.entries()) {
-          const key = deduplicationKey?.(payload, index);
-          jobs.push(
-            await this.#newJob(job, payload, {
-              ...(delay === undefined ? {} : { delay }),
-              ...(key === undefined ? {} : { deduplicationKey: key }),
-            }),
-          );
-        }
+        jobs ??= await this.#newJobs(job, payloads, options);
         return jobs.length === 0 ? [] : await this.driver.enqueue(jobs, signal);
       },
     );
@@ -269,6 +260,24 @@ export class JobQueue<AnyDriver extends QueueDriver = QueueDriver> extends Compo
     );
   }
 
+  async #newJobs<Input, Payload>(
+    job: JobDefinition<Input, Payload>,
+    payloads: readonly Input[],
+    { delay, deduplicationKey }: EnqueueManyOptions<Input>,
+  ): Promise<readonly NewJob[]> {
+    const jobs: NewJob[] = [];
+    for (const [index, payload] of payloads.entries()) {
+      const key = deduplicationKey?.(payload, index);
+      jobs.push(
+        await this.#newJob(job, payload, {
+          ...(delay === undefined ? {} : { delay }),
+          ...(key === undefined ? {} : { deduplicationKey: key }),
+        }),
+      );
+    }
+    return jobs;
+  }
+
   async #newJob<Input, Payload>(
     job: JobDefinition<Input, Payload>,
     input: Input,
@@ -302,7 +311,7 @@ export class JobQueue<AnyDriver extends QueueDriver = QueueDriver> extends Compo
       context: contextEnvelope(),
       maxAttempts: job.attempts,
       createdAt: now,
-      availableAt: now + toMilliseconds(options.delay ?? 0),
+      availableAt: momentAfter(now, toMilliseconds(options.delay ?? 0)),
       deduplicationKey,
     };
   }

@@ -12,6 +12,7 @@ import {
 import { Attempt, type WorkerHost } from './attempt.ts';
 import type { HandledJob } from './job.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
+import { momentAfter } from './moment.ts';
 import { Pulse } from './pulse.ts';
 import { RetryDelay } from './retry-delay.ts';
 import { Settler } from './settler.ts';
@@ -241,9 +242,10 @@ export class Worker implements Managed {
         }
         const now = clock.now();
         const attributes: Record<string, unknown> = { limit: room };
+        const leaseUntil = momentAfter(now, this.#lease);
         const claimed = await run('claim', attributes, async (signal) => {
           const jobs = await driver.claim(
-            { names: this.#names, limit: room, now, leaseUntil: now + this.#lease },
+            { names: this.#names, limit: room, now, leaseUntil },
             signal,
           );
           attributes['count'] = jobs.length;
@@ -253,7 +255,7 @@ export class Worker implements Managed {
           this.#accept(
             new Attempt(job, this.#handledOf(job.name), {
               host: this.#host,
-              leaseUntil: now + this.#lease,
+              leaseUntil,
             }),
           );
         if (claimed.length < room) {

@@ -184,6 +184,16 @@ export const enqueueCases: readonly QueueCase[] = [
     assert.deepEqual(await queue.enqueueMany(note, []), []);
     assert.deepEqual(await queue.counts(), { waiting: 0, active: 0, completed: 0, dead: 0 });
   }),
+  sceneCase(
+    'enqueue › a delay of parts of a millisecond, or past all dates, is kept as a whole one',
+    async ({ queue, clock }) => {
+      const now = clock.now();
+      const soon = await queue.enqueue(note, { text: 'a' }, { delay: 0.25 });
+      const never = await queue.enqueue(note, { text: 'b' }, { delay: 1e300 });
+      assert.deepEqual((await queue.find(soon.id))?.availableAt, new Date(now + 1));
+      assert.deepEqual((await queue.find(never.id))?.availableAt, new Date(8.64e15));
+    },
+  ),
   sceneCase('enqueueMany › the delay is for all of them', async ({ queue, claim, clock }) => {
     await queue.enqueueMany(note, [{ text: 'a' }, { text: 'b' }], { delay: '5s' });
     assert.equal((await claim()).length, 0);

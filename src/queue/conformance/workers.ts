@@ -210,6 +210,20 @@ export const workerCases: readonly QueueCase[] = [
     },
   ),
   sceneCase(
+    'worker › leases and retentions of parts of a millisecond are kept as whole ones',
+    async ({ queue, withWorker, clock }) => {
+      const kept = defineJob({ name: 'note', payload: noteSchema, retention: 0.25 });
+      const { id } = await queue.enqueue(kept, { text: 'a' });
+      const now = clock.now();
+      await withWorker([kept.handle(() => undefined)], { lease: 300.25 }, async () => {
+        const isCompleted = async (): Promise<boolean> =>
+          (await queue.find(id))?.state === 'completed';
+        await until(isCompleted, 'the job is completed');
+      });
+      assert.deepEqual((await queue.find(id))?.finishedAt, new Date(now));
+    },
+  ),
+  sceneCase(
     'worker › each attempt is one operation event, which tells how it ended',
     async ({ queue, withWorker, clock, driver }) => {
       const events: OperationEvent[] = [];
@@ -301,6 +315,16 @@ export const workerCases: readonly QueueCase[] = [
     },
   ),
   sceneCase(
+    'retry › a handler that throws what is not even text is settled like any other',
+    async ({ queue, withWorker }) => {
+      const { id } = await queue.enqueue(single, { text: 'a' });
+      const handled = single.handle(async () => await Promise.reject(Object.create(null)));
+      await withWorker([handled], {}, async () => {
+        await until(async () => (await queue.find(id))?.state === 'dead', 'the job is dead');
+      });
+    },
+  ),
+  sceneCase(
     'retry › waits as long as the failing engine asked for',
     async ({ queue, withWorker, clock }) => {
       const { id } = await queue.enqueue(note, { text: 'a' });
@@ -321,6 +345,37 @@ export const workerCases: readonly QueueCase[] = [
         [found?.availableAt, found?.failure?.code],
         [new Date(now + 90_000), 'resource-exhausted'],
       );
+    },
+  ),
+
+  sceneCase(
+    'retry › what is asked for need not be whole, nor make sense, to be settled',
+    async ({ queue, withWorker, clock }) => {
+      const { id } = await queue.enqueue(note, { text: 'a' });
+      const asked = [90_000.25, Number.NaN, Number.POSITIVE_INFINITY];
+      const handled = note.handle((_, { attempt }) => {
+        throw new InfrastructureError({
+          code: 'resource-exhausted',
+          component: 'mail',
+          message: 'slow down',
+          retryAfterMs: asked[attempt - 1] ?? 0,
+        });
+      });
+      const now = clock.now();
+      await withWorker([handled], {}, async () => {
+        const failedTimes = async (attempts: number): Promise<boolean> => {
+          const found = await queue.find(id);
+          return found?.state === 'waiting' && found.attempts === attempts;
+        };
+        await until(() => failedTimes(1), 'the first fails');
+        assert.deepEqual((await queue.find(id))?.availableAt, new Date(now + 90_001));
+        await clock.advance(90_001);
+        // Its own wait before the third, as if nothing had been asked for.
+        await until(() => failedTimes(2), 'the second fails');
+        assert.deepEqual((await queue.find(id))?.availableAt, new Date(now + 91_501));
+        await clock.advance(1500);
+        await until(async () => (await queue.find(id))?.state === 'dead', 'the third fails');
+      });
     },
   ),
 
