@@ -104,6 +104,22 @@ describe('start', () => {
     expect(log).toContain('close a');
   });
 
+  it('what was built is closed also when a name is taken or the environment is wrong', async () => {
+    const log: string[] = [];
+    const taken = defineInfrastructure(() => ({
+      a: component('a', log),
+      stop: component('stop', log),
+    }));
+    await expect(taken.start({ env: {} })).rejects.toMatchObject({ code: 'invalid-argument' });
+    expect(log.splice(0)).toEqual(['drain stop', 'drain a', 'close stop', 'close a']);
+    const wrong = defineInfrastructure(({ env }) => {
+      env.string('MISSING');
+      return { b: component('b', log) };
+    });
+    await expect(wrong.start({ env: {} })).rejects.toMatchObject({ code: 'invalid-argument' });
+    expect(log).toEqual(['drain b', 'close b']);
+  });
+
   it('one component under two names is started, drained and closed once', async () => {
     const log: string[] = [];
     const infrastructure = defineInfrastructure(() => {

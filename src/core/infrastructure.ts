@@ -81,18 +81,13 @@ export function defineInfrastructure<Components extends object>(
     async start({ env = process.env, health, signal } = {}) {
       const environment = new Environment(env);
       const components = await build(define, environment);
-      for (const name of ['health', 'stop', 'stopOnSignals', 'then'] as const) {
-        if (name in components)
-          throw invalidArgument(
-            { component: 'core', operation: 'start' },
-            `no component can be called "${name}": that name is taken by the running infrastructure`,
-          );
-      }
       const managed = Object.entries(components).filter((entry): entry is [string, Managed] =>
         isManaged(entry[1]),
       );
       const running = new Running(managed, health);
       try {
+        environment.throwProblems();
+        refuseTakenNames(components);
         for (const component of new Set(managed.map(([, each]) => each))) {
           if (signal?.aborted) throw abortReason(signal);
           await component.start({ signal });
@@ -112,13 +107,21 @@ async function build<Components extends object>(
   environment: Environment,
 ): Promise<Components> {
   try {
-    const components = await define({ env: environment });
-    environment.throwProblems();
-    return components;
+    return await define({ env: environment });
   } catch (error) {
     // What a factory says of a placeholder only hides the mistake that it stands for.
     environment.throwProblems();
     throw error;
+  }
+}
+
+function refuseTakenNames(components: object): void {
+  for (const name of ['health', 'stop', 'stopOnSignals', 'then'] as const) {
+    if (name in components)
+      throw invalidArgument(
+        { component: 'core', operation: 'start' },
+        `no component can be called "${name}": that name is taken by the running infrastructure`,
+      );
   }
 }
 

@@ -1,6 +1,12 @@
 import { createHash, hash } from 'node:crypto';
+import { Readable } from 'node:stream';
 
-import { InfrastructureError, invalidArgument, type ErrorOrigin } from '../core/index.ts';
+import {
+  abortable,
+  InfrastructureError,
+  invalidArgument,
+  type ErrorOrigin,
+} from '../core/index.ts';
 
 /** Whatever a file's content can be given as. Streams may be of unknown length, and are read once. */
 export type FileBody =
@@ -11,8 +17,9 @@ export type FileBody =
   | AsyncIterable<Uint8Array | string>
   | ReadableStream<Uint8Array>;
 
-/** What the content must be, or the put is refused. */
+/** What the content must be, or the put is refused; and what ends the wait for it. */
 export interface BodyExpectations {
+  readonly signal?: AbortSignal | undefined;
   /** In bytes. */
   readonly size?: number | undefined;
   /** SHA-256 in hex. */
@@ -62,15 +69,17 @@ export async function prepareBody(
       'the body is none of Uint8Array, ArrayBuffer, string, Blob, web or Node stream, or async iterable',
     );
   }
-  const source = (body instanceof Blob ? body.stream() : body)[Symbol.asyncIterator]();
-  const { chunks, sample, ended } = await readSample(source, origin);
+  const source = new Source(body instanceof Blob ? body.stream() : body, expected.signal, origin);
+  const { chunks, sample, ended } = await readSample(source);
   const size = expected.size ?? (body instanceof Blob ? body.size : undefined);
   let digest: string | undefined;
   return {
     size,
     sample,
     isReplayable: body instanceof Blob,
-    release: async () => void (await source.return?.()),
+    release: async () => {
+      await source.release();
+    },
     sha256() {
       if (digest === undefined) throw new TypeError('sha256() before the body was read to its end');
       return digest;
@@ -97,19 +106,23 @@ function isIterable(body: unknown): body is AsyncIterable<Uint8Array | string> {
 }
 
 async function readSample(
-  source: AsyncIterator<Uint8Array | string>,
-  origin: ErrorOrigin,
+  source: Source,
 ): Promise<{ chunks: Uint8Array[]; sample: Uint8Array; ended: boolean }> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   let ended = false;
-  while (length < sampleBytes && !ended) {
-    const chunk = await nextChunk(source, origin);
-    if (chunk === undefined) ended = true;
-    else {
-      chunks.push(chunk);
-      length += chunk.byteLength;
+  try {
+    while (length < sampleBytes && !ended) {
+      const chunk = await source.next();
+      if (chunk === undefined) ended = true;
+      else {
+        chunks.push(chunk);
+        length += chunk.byteLength;
+      }
     }
+  } catch (error) {
+    await source.release();
+    throw error;
   }
   return {
     chunks,
@@ -118,32 +131,86 @@ async function readSample(
   };
 }
 
-async function nextChunk(
-  source: AsyncIterator<Uint8Array | string>,
-  origin: ErrorOrigin,
-): Promise<Uint8Array | undefined> {
-  let result: IteratorResult<Uint8Array | string, unknown>;
-  try {
-    result = await source.next();
-  } catch (error) {
-    if (InfrastructureError.is(error)) throw error;
-    throw new InfrastructureError({
-      code: 'aborted',
-      ...origin,
-      outcome: 'not-applied',
-      retryable: false,
-      message: 'the body failed while it was read, and nothing was stored: see the cause',
-      cause: error,
-    });
+/** The caller's stream, whose next chunk is waited for until the signal is aborted. */
+class Source {
+  readonly #iterator: AsyncIterator<Uint8Array | string>;
+  readonly #signal: AbortSignal | undefined;
+  readonly #origin: ErrorOrigin;
+  #isWaiting = false;
+
+  constructor(
+    body: AsyncIterable<Uint8Array | string>,
+    signal: AbortSignal | undefined,
+    origin: ErrorOrigin,
+  ) {
+    this.#iterator = iteratorOf(body);
+    this.#signal = signal;
+    this.#origin = origin;
   }
-  if (result.done) return undefined;
-  const chunk = bytesOf(result.value);
-  if (chunk === undefined)
-    throw invalidArgument(
-      origin,
-      `the body gave a chunk of type ${typeof result.value}: give Uint8Array or string`,
-    );
-  return chunk;
+
+  async next(): Promise<Uint8Array | undefined> {
+    let result: IteratorResult<Uint8Array | string, unknown>;
+    try {
+      this.#isWaiting = true;
+      const next = this.#iterator.next();
+      result = await (this.#signal ? abortable(next, this.#signal) : next);
+      this.#isWaiting = false;
+    } catch (error) {
+      if (InfrastructureError.is(error) || this.#signal?.aborted) throw error;
+      throw new InfrastructureError({
+        code: 'aborted',
+        ...this.#origin,
+        outcome: 'not-applied',
+        retryable: false,
+        message: 'the body failed while it was read, and nothing was stored: see the cause',
+        cause: error,
+      });
+    }
+    if (result.done) return undefined;
+    const chunk = bytesOf(result.value);
+    if (chunk === undefined)
+      throw invalidArgument(
+        this.#origin,
+        `the body gave a chunk of type ${typeof result.value}: give Uint8Array or string`,
+      );
+    return chunk;
+  }
+
+  async release(): Promise<void> {
+    // A stream that broke refuses this too; how the put ended matters more.
+    const released = this.#iterator.return?.().catch(() => undefined);
+    // A generator that never answers `next` does not answer this either.
+    if (!this.#isWaiting) await released;
+  }
+}
+
+// A stream's own iterator would end it only once the read under way has ended.
+function iteratorOf(
+  body: AsyncIterable<Uint8Array | string>,
+): AsyncIterator<Uint8Array | string> {
+  if (body instanceof ReadableStream) {
+    const reader = (body as ReadableStream<Uint8Array | string>).getReader();
+    return {
+      next: async () => {
+        const { done, value } = await reader.read();
+        return done ? { done, value: undefined } : { done, value };
+      },
+      return: async () => {
+        await reader.cancel();
+        reader.releaseLock();
+        return { done: true, value: undefined };
+      },
+    };
+  }
+  const iterator = body[Symbol.asyncIterator]();
+  if (!(body instanceof Readable)) return iterator;
+  return {
+    next: async () => await iterator.next(),
+    return: async () => {
+      body.destroy();
+      return await Promise.resolve({ done: true, value: undefined });
+    },
+  };
 }
 
 interface Measured {
@@ -155,7 +222,7 @@ interface Measured {
 }
 
 async function* measured(
-  source: AsyncIterator<Uint8Array | string>,
+  source: Source,
   options: Measured,
 ): AsyncGenerator<Uint8Array, void> {
   const { chunks, ended, expected, origin, onEnd } = options;
@@ -170,9 +237,9 @@ async function* measured(
   };
   for (const chunk of chunks) yield take(chunk);
   for (
-    let chunk = ended ? undefined : await nextChunk(source, origin);
+    let chunk = ended ? undefined : await source.next();
     chunk;
-    chunk = await nextChunk(source, origin)
+    chunk = await source.next()
   ) {
     yield take(chunk);
   }

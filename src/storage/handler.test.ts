@@ -107,6 +107,37 @@ describe('storage handler › GET', () => {
     expect([response.status, await response.text()]).toEqual([200, text]);
   });
 
+  it('If-Range of a longer version gives the whole of this one, not 416', async () => {
+    const { get } = await serving();
+    const response = await get({ range: 'bytes=500-', 'if-range': '"x"' });
+    expect([response.status, await response.text()]).toEqual([200, text]);
+  });
+
+  it('a file that changes while it is answered has the headers of what is sent', async () => {
+    const { files, get } = await serving();
+    const original = files.get.bind(files);
+    files.get = async (key, options) => {
+      const file = await original(key, options);
+      await files.put(key, 'changed meanwhile', { contentType: 'text/css' });
+      return file;
+    };
+    const response = await get({ range: 'bytes=0-2', 'if-range': '"x"' });
+    const { etag } = await files.head('docs/fox & co.txt');
+    expect([
+      response.status,
+      await response.text(),
+      response.headers.get('etag'),
+      response.headers.get('content-type'),
+    ]).toEqual([200, 'changed meanwhile', `"${etag}"`, 'text/css']);
+  });
+
+  it('HEAD answers the conditions as GET does', async () => {
+    const { get, etag } = await serving();
+    expect((await get({ 'if-none-match': `"${etag}"` }, 'HEAD')).status).toBe(304);
+    expect((await get({ 'if-none-match': '"x"' }, 'HEAD')).status).toBe(200);
+    expect((await get({ 'if-match': '"x"' }, 'HEAD')).status).toBe(412);
+  });
+
   it('what was signed for the answer is in the answer', async () => {
     const { files, handler } = await serving();
     const url = await files.signedUrl('docs/fox & co.txt', {

@@ -31,44 +31,24 @@ export function storageHandler(
 }
 
 async function serve(storage: FileStorage, grant: Grant, request: Request): Promise<Response> {
+  const { headers: asked, signal } = request;
   if (request.method === 'HEAD') {
-    const info = await storage.head(grant.key, { signal: request.signal });
-    return new Response(null, {
-      headers: { ...headersOf(info, grant), 'content-length': String(info.size) },
-    });
+    const info = await storage.head(grant.key, { signal });
+    const headers = { ...headersOf(info, grant), 'content-length': String(info.size) };
+    return answerConditions(asked, info, headers) ?? new Response(null, { headers });
   }
-  const wanted = parseRange(request.headers.get('range'));
-  let file: StoredFile;
-  try {
-    file = await storage.get(grant.key, {
-      signal: request.signal,
-      ...(wanted && { range: wanted }),
-    });
-  } catch (error) {
-    if (!wanted || !InfrastructureError.is(error, 'invalid-argument')) throw error;
-    const { size } = await storage.head(grant.key, { signal: request.signal });
-    return refuse(416, { 'content-range': `bytes */${size}` });
-  }
+  const file = await open(storage, grant.key, request);
+  if (file instanceof Response) return file;
   const { info } = file;
   const headers = headersOf(info, grant);
-  if (!isModified(request.headers, info)) {
+  const answer = answerConditions(asked, info, headers);
+  if (answer) {
     await file.cancel();
-    return new Response(null, { status: 304, headers });
-  }
-  const condition = request.headers.get('if-match');
-  if (condition !== null && !matches(condition, info.etag)) {
-    await file.cancel();
-    return refuse(412);
-  }
-  // If-Range of another version asks for the whole of this one.
-  const ifRange = request.headers.get('if-range');
-  if (file.range && ifRange !== null && ifRange !== `"${info.etag}"`) {
-    await file.cancel();
-    file = await storage.get(grant.key, { signal: request.signal });
+    return answer;
   }
   if (!file.range)
     return new Response(file.stream(), {
-      headers: { ...headers, 'content-length': String(file.info.size) },
+      headers: { ...headers, 'content-length': String(info.size) },
     });
   const { start, end } = file.range;
   return new Response(file.stream(), {
@@ -79,6 +59,40 @@ async function serve(storage: FileStorage, grant: Grant, request: Request): Prom
       'content-range': `bytes ${start}-${end}/${info.size}`,
     },
   });
+}
+
+// The range that the request wants, or the whole; or the answer that the file has no such range.
+async function open(
+  storage: FileStorage,
+  key: string,
+  { headers, signal }: Request,
+): Promise<StoredFile | Response> {
+  const range = parseRange(headers.get('range'));
+  if (!range) return await storage.get(key, { signal });
+  const ifRange = headers.get('if-range');
+  const isOfThis = (etag: string): boolean => ifRange === null || ifRange === `"${etag}"`;
+  try {
+    const file = await storage.get(key, { signal, range });
+    if (isOfThis(file.info.etag)) return file;
+    await file.cancel();
+  } catch (error) {
+    if (!InfrastructureError.is(error, 'invalid-argument')) throw error;
+    const { size, etag } = await storage.head(key, { signal });
+    if (isOfThis(etag)) return refuse(416, { 'content-range': `bytes */${size}` });
+  }
+  // If-Range of another version asks for the whole of this one.
+  return await storage.get(key, { signal });
+}
+
+// The answer to a request whose conditions do not hold.
+function answerConditions(
+  asked: Headers,
+  info: FileInfo,
+  headers: Readonly<Record<string, string>>,
+): Response | undefined {
+  const ifMatch = asked.get('if-match');
+  if (ifMatch !== null && !matches(ifMatch, info.etag)) return refuse(412);
+  return isModified(asked, info) ? undefined : new Response(null, { status: 304, headers });
 }
 
 async function receive(storage: FileStorage, grant: Grant, request: Request): Promise<Response> {

@@ -116,3 +116,31 @@ describe('storage › integrity', () => {
     expect((await files.list()).files.map(({ key }) => key)).toEqual(['b']);
   });
 });
+
+describe('storage › the driver’s stream', () => {
+  it('is released when the stream of a file is cancelled, also before it is read', async () => {
+    for (const reads of [0, 1]) {
+      const driver = new MemoryStorageDriver();
+      const files = new FileStorage(driver);
+      await files.put('a', 'hello');
+      const { info } = await driver.get('a', undefined);
+      let released = 0;
+      driver.get = async () => ({
+        info,
+        body: {
+          [Symbol.asyncIterator]: () => ({
+            next: async () => ({ done: false, value: new Uint8Array(1) }),
+            return: async () => {
+              released += 1;
+              return { done: true, value: undefined };
+            },
+          }),
+        },
+      });
+      const reader = (await files.get('a')).stream().getReader();
+      for (let read = 0; read < reads; read += 1) await reader.read();
+      await reader.cancel();
+      expect(released).toBe(1);
+    }
+  });
+});

@@ -144,7 +144,8 @@ export class FileStorage<
       return info;
     };
     return await this.run('put', attributes, { signal, repeatable }, async (current) => {
-      const prepared = await prepareBody(body, options, origin);
+      const { size, sha256 } = options;
+      const prepared = await prepareBody(body, { size, sha256, signal: current }, origin);
       try {
         return await store(prepared, current);
       } catch (error) {

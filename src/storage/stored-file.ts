@@ -84,7 +84,22 @@ export class StoredFile implements AsyncDisposable {
   /** The content piece by piece, in bounded memory. */
   stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
     const body = this.#take();
-    return ReadableStream.from(this.#checked(body instanceof Uint8Array ? piecesOf(body) : body));
+    const source = body instanceof Uint8Array ? piecesOf(body) : body;
+    const checked = this.#checked(source);
+    let isStarted = false;
+    return ReadableStream.from({
+      [Symbol.asyncIterator]: () => ({
+        next: async () => {
+          isStarted = true;
+          return await checked.next();
+        },
+        return: async () => {
+          // A generator that was never started would not run its clean-up.
+          if (!isStarted) await source[Symbol.asyncIterator]().return?.();
+          return await checked.return();
+        },
+      }),
+    });
   }
 
   /** Releases the content unread. Does nothing once it was taken. */

@@ -143,6 +143,7 @@ export const getCases: readonly Case[] = [
       const reader = (await storage.get('a')).stream().getReader();
       await reader.read();
       await reader.cancel();
+      await (await storage.get('a')).stream().cancel();
       await storage.delete('a');
     },
   },

@@ -158,6 +158,21 @@ export const putCases: readonly Case[] = [
     },
   },
   {
+    id: 'put › the source is released when its chunks are neither bytes nor text',
+    async run(storage) {
+      let released = false;
+      const body = (async function* () {
+        try {
+          yield 5;
+        } finally {
+          released = true;
+        }
+      })();
+      await refused('invalid-argument', storage.put('a', body as never));
+      assert.equal(released, true);
+    },
+  },
+  {
     id: 'put › a body longer or shorter than its declared size is refused and nothing is stored',
     async run(storage) {
       for (const size of [3, 6]) {
@@ -213,6 +228,34 @@ export const putCases: readonly Case[] = [
       })();
       await refused('cancelled', storage.put('a', body, { signal: controller.signal }));
       assert.equal(await storage.exists('a'), false);
+    },
+  },
+  {
+    id: 'put › an abort ends the wait for a stream that gives nothing more, and releases it',
+    async run(storage) {
+      for (const first of [0, 1, 100_000]) {
+        const controller = new AbortController();
+        const cancelled = Promise.withResolvers<unknown>();
+        const body = new ReadableStream<Uint8Array>({
+          start(stream) {
+            if (first > 0) stream.enqueue(noise(first));
+          },
+          pull() {
+            // Once the put waits for what never comes.
+            setImmediate(() => {
+              controller.abort();
+            });
+          },
+          cancel: cancelled.resolve,
+        });
+        await refused(
+          'cancelled',
+          storage.put('a', body, { signal: controller.signal }),
+          `${first} bytes`,
+        );
+        await cancelled.promise;
+        assert.equal(await storage.exists('a'), false);
+      }
     },
   },
   {
