@@ -103,21 +103,22 @@ export interface DriverSignedUpload {
   readonly maxSize: number;
 }
 
-/**
- * A request that a client may send to upload a file without credentials: a PUT of the content with these headers, or a POST of
- * a form (`multipart/form-data`) with these fields and then the content as its last field, `file`.
- */
-export type SignedUpload =
-  | {
-      readonly method: 'PUT';
-      readonly url: string;
-      readonly headers: Readonly<Record<string, string>>;
-    }
-  | {
-      readonly method: 'POST';
-      readonly url: string;
-      readonly fields: Readonly<Record<string, string>>;
-    };
+/** A PUT of the content, with these headers as they are. */
+export interface SignedPut {
+  readonly method: 'PUT';
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** A POST of a form (`multipart/form-data`) with these fields and then the content as its last field, `file`. */
+export interface SignedForm {
+  readonly method: 'POST';
+  readonly url: string;
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+/** A request that a client may send to upload a file without credentials. */
+export type SignedUpload = SignedPut | SignedForm;
 
 /**
  * What an adapter of the storage room implements. Keys come checked. Every method MUST stop soon after its signal is aborted and

@@ -218,7 +218,6 @@ describe('storage handler › PUT', () => {
       maxSize: '1KiB',
       contentType: 'text/plain',
     });
-    if (upload.method !== 'PUT') throw new TypeError('the handler takes a PUT');
     const send = async (
       body: string | ReadableStream,
       headers: Record<string, string> = upload.headers,

@@ -9,6 +9,8 @@ export type {
   FileInfo,
   ListedFile,
   ListPage,
+  SignedForm,
+  SignedPut,
   SignedUpload,
   StorageCapabilities,
   StorageDriver,

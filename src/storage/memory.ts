@@ -8,7 +8,7 @@ import type {
   DriverSignedUrl,
   FileInfo,
   ListPage,
-  SignedUpload,
+  SignedPut,
   StorageDriver,
   WriteConditions,
 } from './driver.ts';
@@ -158,7 +158,7 @@ export class MemoryStorageDriver implements StorageDriver {
     return this.signer.signUrl(key, options);
   }
 
-  async signUpload(key: string, options: DriverSignedUpload): Promise<SignedUpload> {
+  async signUpload(key: string, options: DriverSignedUpload): Promise<SignedPut> {
     return this.signer.signUpload(key, options);
   }
 

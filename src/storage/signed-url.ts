@@ -7,7 +7,7 @@ import {
   redact,
   type Secret,
 } from '../core/index.ts';
-import type { DriverSignedUpload, DriverSignedUrl, SignedUpload } from './driver.ts';
+import type { DriverSignedUpload, DriverSignedUrl, SignedPut } from './driver.ts';
 
 /** Where signed URLs of an embedded adapter lead, and with what they are signed. */
 export interface LocalUrlOptions {
@@ -54,7 +54,7 @@ export class UrlSigner {
   }
 
   /** A request by which the file can be written. */
-  signUpload(key: string, options: DriverSignedUpload): SignedUpload {
+  signUpload(key: string, options: DriverSignedUpload): SignedPut {
     return {
       method: 'PUT',
       url: this.#sign(key, { ...options, method: 'PUT' }),

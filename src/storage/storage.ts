@@ -86,6 +86,13 @@ export interface SignedUploadOptions {
 // Compile-time refusal of a call on an adapter whose literal capability is false.
 type Needs<Able, Self> = Able extends false ? never : Self;
 
+// The kind of upload that the adapter signs, where its type says so.
+type UploadOf<AnyDriver extends StorageDriver> = AnyDriver extends {
+  signUpload: (...options: never) => Promise<infer Upload extends SignedUpload>;
+}
+  ? Upload
+  : SignedUpload;
+
 const longestSignature = 7 * 24 * 3600 * 1000;
 // S3's limit of 2 KiB, less what the adapter keeps there.
 const maxMetadataBytes = 1920;
@@ -351,13 +358,20 @@ export class FileStorage<
     this: Needs<AnyDriver['capabilities']['signedUrls'], FileStorage<AnyDriver>>,
     key: string,
     options: SignedUploadOptions,
-  ): Promise<SignedUpload> {
+  ): Promise<UploadOf<AnyDriver>> {
     const self = this as FileStorage<AnyDriver>;
     const { contentType } = options;
     const maxSize = toBytes(options.maxSize);
-    return await self.#sign(key, options, self.#origin('signedUpload'), async (expiresIn) => {
-      return await self.driver.signUpload?.(key, { expiresIn, contentType, maxSize });
-    });
+    const upload = await self.#sign(
+      key,
+      options,
+      self.#origin('signedUpload'),
+      async (expiresIn) => {
+        return await self.driver.signUpload?.(key, { expiresIn, contentType, maxSize });
+      },
+    );
+    // It is what this driver's own signUpload gave.
+    return upload as UploadOf<AnyDriver>;
   }
 
   /**

@@ -33,7 +33,7 @@ import type {
   DriverSignedUrl,
   FileInfo,
   ListPage,
-  SignedUpload,
+  SignedPut,
   StorageDriver,
   WriteConditions,
 } from '../driver.ts';
@@ -319,7 +319,7 @@ export class DiskStorageDriver implements StorageDriver {
     return this.signer.signUrl(key, options);
   }
 
-  async signUpload(key: string, options: DriverSignedUpload): Promise<SignedUpload> {
+  async signUpload(key: string, options: DriverSignedUpload): Promise<SignedPut> {
     return this.signer.signUpload(key, options);
   }
 

@@ -18,7 +18,7 @@ import type {
   DriverSignedUrl,
   FileInfo,
   ListPage,
-  SignedUpload,
+  SignedForm,
   StorageDriver,
   WriteConditions,
 } from '../driver.ts';
@@ -264,7 +264,7 @@ export class S3StorageDriver implements StorageDriver {
   }
 
   /** A form, since a signed PUT of S3 cannot limit the size. */
-  async signUpload(key: string, options: DriverSignedUpload): Promise<SignedUpload> {
+  async signUpload(key: string, options: DriverSignedUpload): Promise<SignedForm> {
     const { url, fields } = await presignedPost.createPresignedPost(this.native, {
       ...this.#object(key),
       Expires: Math.ceil(options.expiresIn / 1000),
