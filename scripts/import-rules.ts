@@ -14,6 +14,9 @@ const GATHERING_ROOMS = '^src/(console|cli|testing)/';
 
 /** The npm packages that `src` may import, each with the files that may: its adapters and the room that it carries. */
 export const VENDORS: Readonly<Record<string, string>> = {
+  '@aws-sdk/client-s3': '^src/storage/s3/',
+  '@aws-sdk/s3-presigned-post': '^src/storage/s3/',
+  '@aws-sdk/s3-request-presigner': '^src/storage/s3/',
   '@directus/sdk': '^src/directus/',
   '@standard-schema/spec': '^src/core/',
   cockatiel: '^src/core/',
@@ -30,7 +33,13 @@ export const VENDORS: Readonly<Record<string, string>> = {
 };
 
 /** Vendors that an application installs only when it uses their adapter. */
-const OPTIONAL_PEERS = ['@directus/sdk', 'pino-pretty'];
+const OPTIONAL_PEERS = [
+  '@aws-sdk/client-s3',
+  '@aws-sdk/s3-presigned-post',
+  '@aws-sdk/s3-request-presigner',
+  '@directus/sdk',
+  'pino-pretty',
+];
 
 const IN_SOURCE = { path: '^src/', pathNot: TEST };
 

@@ -1,4 +1,5 @@
 import type { Cache } from './cache/index.ts';
+import type { Environment } from './core/index.ts';
 import type { Database } from './database/index.ts';
 import type { Mailer } from './mail/index.ts';
 import type { PushSender } from './push/index.ts';
@@ -12,12 +13,25 @@ import type { FileStorage } from './storage/index.ts';
 export interface Target {
   /** The path of the URL, or this name within `DATA_DIR` when the URL gives none. */
   readonly pathOr: (name: string) => string;
+  /** What stands after `//`, where the scheme's form has it; empty when the URL gives none. */
+  readonly name: string;
+  /** Its parameters, of those that the scheme's form names. */
+  readonly parameters: Readonly<Record<string, string | undefined>>;
+  /** For what has a variable of its own, such as secrets. */
+  readonly env: Environment;
 }
 
 /** One scheme that a component's variable takes. */
 export interface Scheme<Component, Needed = undefined> {
-  /** How its URL is written: `memory:` takes nothing after its scheme, the others a path or nothing. */
-  readonly form: `${string}:` | `${string}:FILE` | `${string}:FOLDER`;
+  /**
+   * How its URL is written: `memory:` takes nothing after its scheme, the others a path or nothing, or `//`, a name
+   * and parameters.
+   */
+  readonly form:
+    | `${string}:`
+    | `${string}:FILE`
+    | `${string}:FOLDER`
+    | `${string}://${string}?${string}`;
   /** What it is, for the documentation. */
   readonly is: string;
   /** Loads the adapter, and no other, and makes the component. */
@@ -59,6 +73,31 @@ export const storageVariable: ComponentVariable<FileStorage> = {
       form: 'memory:',
       is: 'memory, gone when the process ends',
       open: async () => (await import('./storage/memory.ts')).memoryStorage(),
+    },
+    {
+      form: 's3://BUCKET?region=REGION&endpoint=URL',
+      is: 'an S3 bucket, with the keys in `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`. What the URL leaves out: `AWS_BUCKET_NAME`, `AWS_REGION`, `AWS_ENDPOINT_URL` (default: AWS)',
+      open: async ({ name, parameters, env }) => {
+        const { s3Storage } = await import('./storage/s3/index.ts');
+        const region = parameters['region'] ?? env.optional('AWS_REGION');
+        const endpoint = parameters['endpoint'] ?? env.optional('AWS_ENDPOINT_URL');
+        const accessKeyId = env.optional('AWS_ACCESS_KEY_ID');
+        const secretAccessKey = env.optionalSecret('AWS_SECRET_ACCESS_KEY');
+        const sessionToken = env.optionalSecret('AWS_SESSION_TOKEN');
+        // Half a pair is a mistake; none leaves it to the SDK, which knows profiles and roles.
+        const hasKeys = accessKeyId !== undefined || secretAccessKey !== undefined;
+        const credentials = hasKeys && {
+          accessKeyId: env.string('AWS_ACCESS_KEY_ID'),
+          secretAccessKey: env.secret('AWS_SECRET_ACCESS_KEY'),
+          ...(sessionToken && { sessionToken }),
+        };
+        return s3Storage({
+          bucket: name || env.string('AWS_BUCKET_NAME') || 'unset',
+          ...(region !== undefined && { region }),
+          ...(endpoint !== undefined && { endpoint }),
+          ...(credentials && { credentials }),
+        });
+      },
     },
   ],
 };

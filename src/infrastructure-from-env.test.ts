@@ -82,8 +82,9 @@ describe('an empty environment', () => {
 });
 
 describe('each scheme', () => {
+  // Those that lead to a server are tested beside their adapters.
   const all = componentVariables.flatMap(({ name, schemes }) =>
-    schemes.map(({ form }) => [name, form] as const),
+    schemes.filter(({ form }) => !form.includes('://')).map(({ form }) => [name, form] as const),
   );
 
   it.each(all)(
@@ -171,7 +172,7 @@ describe('mistakes', () => {
         'the environment has 4 mistakes:',
         '  - LOG_LEVEL: "loud" is not known: give one of trace, debug, info, warn, error, fatal, silent',
         '  - DATABASE_URL: the scheme mongodb: is not known here: give sqlite:FILE',
-        '  - STORAGE_URL: its value is not a URL: give file:FOLDER or memory:',
+        '  - STORAGE_URL: its value is not a URL: give file:FOLDER or memory: or s3://BUCKET?region=REGION&endpoint=URL',
         '  - MAIL_URL: nothing may follow memory:',
       ].join('\n'),
     );
@@ -189,6 +190,40 @@ describe('mistakes', () => {
     ['what the adapter itself refuses', 'sqlite:a%00b', /DATABASE_URL: file is not a path/],
   ])('%s in a URL is told', async (_what, url, message) => {
     expect(await mistakes(silent({ DATABASE_URL: url }))).toMatch(message);
+  });
+
+  it.each<[string, string, Env, RegExp]>([
+    ['a bucket without a name', 's3:', {}, /^.* AWS_BUCKET_NAME: it is not set/],
+    [
+      'a path after the bucket',
+      's3://bucket/folder',
+      {},
+      /STORAGE_URL: write it as s3:\/\/BUCKET\?/,
+    ],
+    ['keys in the URL', 's3://key:hunter2@bucket', {}, /STORAGE_URL: write it as s3:/],
+    [
+      'a parameter that is not known',
+      's3://bucket?acl=x',
+      {},
+      /its parameters are region and endpoint/,
+    ],
+    ['a parameter twice', 's3://bucket?region=a&region=b', {}, /each at most once/],
+    [
+      'an endpoint that is no URL',
+      's3://bucket?endpoint=x',
+      {},
+      /STORAGE_URL: endpoint is not a URL/,
+    ],
+    [
+      'half a pair of keys',
+      's3://bucket',
+      { AWS_ACCESS_KEY_ID: 'x' },
+      /AWS_SECRET_ACCESS_KEY: it is/,
+    ],
+  ])('%s in an S3 URL is told', async (_what, url, env, message) => {
+    const told = await mistakes(silent({ STORAGE_URL: url, ...env }));
+    expect(told).toMatch(message);
+    expect(told).not.toContain('hunter2');
   });
 
   it('those of the application’s own variables are in the same report', async () => {

@@ -140,17 +140,21 @@ async function openComponent<Component, Needed>(
 ): Promise<Component> {
   const { name, schemes } = variable;
   const [fallback] = schemes;
-  const placeholder = async (): Promise<Component> =>
-    await fallback.open({ pathOr: (file) => path.join(directory, file) }, needed);
+  const targetOf = (file: string, parameters: Target['parameters']): Target => ({
+    pathOr: (own) => (file === '' ? path.join(directory, own) : file),
+    name: file,
+    parameters,
+    env,
+  });
+  const placeholder = async (): Promise<Component> => await fallback.open(targetOf('', {}), needed);
 
   const text = env.optional(name);
   if (text === undefined) return await placeholder();
   const location = parseLocation(text, schemes);
   if ('problem' in location) return env.problem(name, location.problem, await placeholder());
-  const { scheme, file } = location;
-  const target: Target = { pathOr: (own) => (file === '' ? path.join(directory, own) : file) };
+  const { scheme, file, parameters = {} } = location;
   try {
-    return await scheme.open(target, needed);
+    return await scheme.open(targetOf(file, parameters), needed);
   } catch (error) {
     if (!InfrastructureError.is(error)) throw error;
     return env.problem(name, error.message, await placeholder());
@@ -158,7 +162,11 @@ async function openComponent<Component, Needed>(
 }
 
 type Location<AnyScheme> =
-  | { readonly scheme: AnyScheme; readonly file: string }
+  | {
+      readonly scheme: AnyScheme;
+      readonly file: string;
+      readonly parameters?: Target['parameters'];
+    }
   | { readonly problem: string };
 
 // Not by `new URL`, which makes an absolute path of `file:data`. The text is never shown: it may be a password put in the wrong place.
@@ -173,6 +181,7 @@ function parseLocation<AnyScheme extends Pick<Scheme<unknown>, 'form'>>(
   if (scheme === undefined) return { problem: `the scheme ${name}: is not known here: ${forms}` };
   if (rest !== '' && scheme.form.endsWith(':'))
     return { problem: `nothing may follow ${scheme.form}` };
+  if (scheme.form.includes('://')) return parseNamed(rest, scheme);
   if (/[?#]/.test(rest))
     return { problem: `${scheme.form} takes no parameters; write ? as %3F and # as %23` };
   if (rest.startsWith('//') && !rest.startsWith('///')) {
@@ -188,4 +197,19 @@ function parseLocation<AnyScheme extends Pick<Scheme<unknown>, 'form'>>(
   } catch {
     return { problem: `its path is not written as a URL's: write % as %25` };
   }
+}
+
+// `//NAME?PARAMETERS`, or nothing.
+function parseNamed<AnyScheme extends Pick<Scheme<unknown>, 'form'>>(
+  rest: string,
+  scheme: AnyScheme,
+): Location<AnyScheme> {
+  const [, name, query = ''] = /^\/\/([^/?#@]+)\/?(?:\?([^#]*))?$/.exec(rest) ?? [];
+  if (name === undefined && rest !== '') return { problem: `write it as ${scheme.form}` };
+  const given = new URLSearchParams(query);
+  const known = [...new URL(scheme.form).searchParams.keys()];
+  const isRight = known.every((one) => given.getAll(one).length < 2);
+  if (!isRight || [...given.keys()].some((one) => !known.includes(one)))
+    return { problem: `its parameters are ${known.join(' and ')}, each at most once` };
+  return { scheme, file: name ?? '', parameters: Object.fromEntries(given) };
 }

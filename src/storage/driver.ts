@@ -70,8 +70,10 @@ export interface DriverFile {
 
 /** What an adapter can do. */
 export type StorageCapabilities = {
-  /** `ifNoneMatch: '*'` and `ifMatch` on writes; of racing writers one wins. */
+  /** `ifNoneMatch: '*'` and `ifMatch` on `put`, `ifNoneMatch: '*'` on `copy` and `move`; of racing writers one wins. */
   readonly conditionalWrites: boolean;
+  /** `ifMatch` on `delete`. */
+  readonly conditionalDeletes: boolean;
   /** Holds `a` and `a/b` at the same time. */
   readonly nestedKeys: boolean;
   /** `move` is one step: nobody sees both names, or neither. */
@@ -82,17 +84,41 @@ export type StorageCapabilities = {
   readonly handler: boolean;
 };
 
-/** What a signed URL allows. */
+/** What a signed URL allows to read. */
 export interface DriverSignedUrl {
-  readonly method: 'GET' | 'PUT';
   /** In milliseconds. */
   readonly expiresIn: number;
-  /** For a GET: the `Content-Disposition` and `Content-Type` that the answer carries. For a PUT: the type that must be sent. */
+  /** The `Content-Disposition` and `Content-Type` that the answer carries. */
   readonly contentDisposition?: string;
   readonly contentType?: string;
-  /** For a PUT: the most bytes that are accepted. */
-  readonly maxSize?: number;
 }
+
+/** What a signed upload allows to write. */
+export interface DriverSignedUpload {
+  /** In milliseconds. */
+  readonly expiresIn: number;
+  /** The type that must be sent. */
+  readonly contentType: string;
+  /** The most bytes that are accepted. */
+  readonly maxSize: number;
+}
+
+/** A PUT of the content, with these headers as they are. */
+export interface SignedPut {
+  readonly method: 'PUT';
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** A POST of a form (`multipart/form-data`) with these fields and then the content as its last field, `file`. */
+export interface SignedForm {
+  readonly method: 'POST';
+  readonly url: string;
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+/** A request that a client may send to upload a file without credentials. */
+export type SignedUpload = SignedPut | SignedForm;
 
 /**
  * What an adapter of the storage room implements. Keys come checked. Every method MUST stop soon after its signal is aborted and
@@ -139,6 +165,8 @@ export interface StorageDriver extends Driver {
   list(options: DriverList, signal?: AbortSignal): Promise<ListPage>;
   /** Only called where `signedUrls` is true. Does no I/O. */
   signUrl?(key: string, options: DriverSignedUrl): Promise<string>;
+  /** Only called where `signedUrls` is true. Does no I/O. MUST NOT let a body pass that is larger than `maxSize`. */
+  signUpload?(key: string, options: DriverSignedUpload): Promise<SignedUpload>;
 }
 
 /** What the driver is to list. */

@@ -4,31 +4,38 @@ import { type Classification, type Classify, classifySystemError } from '../core
 export class StorageFault extends Error {
   readonly classification: Classification;
 
-  constructor(classification: Classification & { readonly message: string }) {
-    super(classification.message);
+  /** `cause`: what the engine said, where one did. */
+  constructor(classification: Classification & { readonly message: string }, cause?: unknown) {
+    super(classification.message, cause === undefined ? undefined : { cause });
     this.classification = classification;
   }
 }
 
 /** No file has this key. */
-export function notFound(key: string): StorageFault {
-  return new StorageFault({
-    code: 'not-found',
-    message: `there is no file ${JSON.stringify(key)}`,
-  });
+export function notFound(key: string, cause?: unknown): StorageFault {
+  return new StorageFault(
+    { code: 'not-found', message: `there is no file ${JSON.stringify(key)}` },
+    cause,
+  );
 }
 
 /** A condition of a write does not hold. */
-export function conditionFailed(key: string, condition: 'ifMatch' | 'ifNoneMatch'): StorageFault {
-  return condition === 'ifNoneMatch'
-    ? new StorageFault({
-        code: 'already-exists',
-        message: `there is already a file ${JSON.stringify(key)}`,
-      })
-    : new StorageFault({
-        code: 'failed-precondition',
-        message: `${JSON.stringify(key)} does not have the etag in ifMatch: read it again`,
-      });
+export function conditionFailed(
+  key: string,
+  condition: 'ifMatch' | 'ifNoneMatch',
+  cause?: unknown,
+): StorageFault {
+  const classification =
+    condition === 'ifNoneMatch'
+      ? ({
+          code: 'already-exists',
+          message: `there is already a file ${JSON.stringify(key)}`,
+        } as const)
+      : ({
+          code: 'failed-precondition',
+          message: `${JSON.stringify(key)} does not have the etag in ifMatch: read it again`,
+        } as const);
+  return new StorageFault(classification, cause);
 }
 
 /** A range begins where the file has already ended. */

@@ -4,9 +4,11 @@ import type {
   DriverFile,
   DriverList,
   DriverPut,
+  DriverSignedUpload,
   DriverSignedUrl,
   FileInfo,
   ListPage,
+  SignedPut,
   StorageDriver,
   WriteConditions,
 } from './driver.ts';
@@ -33,6 +35,7 @@ export interface MemoryStorageOptions extends ComponentOptions {
 
 const capabilities = {
   conditionalWrites: true,
+  conditionalDeletes: true,
   nestedKeys: true,
   atomicMove: true,
   signedUrls: true,
@@ -152,7 +155,11 @@ export class MemoryStorageDriver implements StorageDriver {
   }
 
   async signUrl(key: string, options: DriverSignedUrl): Promise<string> {
-    return this.signer.sign(key, options);
+    return this.signer.signUrl(key, options);
+  }
+
+  async signUpload(key: string, options: DriverSignedUpload): Promise<SignedPut> {
+    return this.signer.signUpload(key, options);
   }
 
   async close(): Promise<void> {

@@ -7,7 +7,7 @@ import {
   redact,
   type Secret,
 } from '../core/index.ts';
-import type { DriverSignedUrl } from './driver.ts';
+import type { DriverSignedUpload, DriverSignedUrl, SignedPut } from './driver.ts';
 
 /** Where signed URLs of an embedded adapter lead, and with what they are signed. */
 export interface LocalUrlOptions {
@@ -48,26 +48,18 @@ export class UrlSigner {
     this.#secret = secret;
   }
 
-  /** The signed URL of a key. */
-  sign(key: string, options: DriverSignedUrl): string {
-    if (!this.#baseUrl)
-      throw misconfigured(
-        'signed URLs need the option urls: { baseUrl, secret }',
-        'failed-precondition',
-      );
-    const url = new URL(this.#baseUrl);
-    url.pathname = `${url.pathname.replace(/\/$/, '')}/${key.split('/').map(encodeURIComponent).join('/')}`;
-    const { method, contentType, contentDisposition, maxSize } = options;
-    const parameters = {
-      method,
-      expires: String(this.#clock.now() + options.expiresIn),
-      ...(contentType === undefined ? {} : { type: contentType }),
-      ...(contentDisposition === undefined ? {} : { disposition: contentDisposition }),
-      ...(maxSize === undefined ? {} : { max: String(maxSize) }),
+  /** A URL by which the file can be read. */
+  signUrl(key: string, options: DriverSignedUrl): string {
+    return this.#sign(key, { ...options, method: 'GET' });
+  }
+
+  /** A request by which the file can be written. */
+  signUpload(key: string, options: DriverSignedUpload): SignedPut {
+    return {
+      method: 'PUT',
+      url: this.#sign(key, { ...options, method: 'PUT' }),
+      headers: { 'content-type': options.contentType },
     };
-    for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
-    url.searchParams.set('signature', this.#signature(key, url.searchParams).toString('base64url'));
-    return url.href;
   }
 
   /** What a URL allows; `undefined` when it was not signed here, was changed, or has expired. */
@@ -94,6 +86,30 @@ export class UrlSigner {
       contentDisposition: searchParams.get('disposition') ?? undefined,
       maxSize: max === null ? undefined : Number(max),
     };
+  }
+
+  #sign(
+    key: string,
+    options: DriverSignedUrl & { readonly method: 'GET' | 'PUT'; readonly maxSize?: number },
+  ): string {
+    if (!this.#baseUrl)
+      throw misconfigured(
+        'signed URLs need the option urls: { baseUrl, secret }',
+        'failed-precondition',
+      );
+    const url = new URL(this.#baseUrl);
+    url.pathname = `${url.pathname.replace(/\/$/, '')}/${key.split('/').map(encodeURIComponent).join('/')}`;
+    const { method, contentType, contentDisposition, maxSize } = options;
+    const parameters = {
+      method,
+      expires: String(this.#clock.now() + options.expiresIn),
+      ...(contentType === undefined ? {} : { type: contentType }),
+      ...(contentDisposition === undefined ? {} : { disposition: contentDisposition }),
+      ...(maxSize === undefined ? {} : { max: String(maxSize) }),
+    };
+    for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
+    url.searchParams.set('signature', this.#signature(key, url.searchParams).toString('base64url'));
+    return url.href;
   }
 
   #signature(key: string, parameters: URLSearchParams): Buffer {

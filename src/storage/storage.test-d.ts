@@ -1,8 +1,16 @@
 import { describe, expectTypeOf, it } from 'vitest';
 
 import { diskStorage } from './disk/index.ts';
-import type { FileInfo, StorageCapabilities, StorageDriver } from './driver.ts';
+import type {
+  FileInfo,
+  SignedForm,
+  SignedPut,
+  SignedUpload,
+  StorageCapabilities,
+  StorageDriver,
+} from './driver.ts';
 import { memoryStorage } from './memory.ts';
+import { s3Storage } from './s3/index.ts';
 import type { FileStorage } from './storage.ts';
 
 declare const unsigned: FileStorage<
@@ -29,6 +37,17 @@ describe('storage › types', () => {
     expectTypeOf(memoryStorage()).toExtend<FileStorage>();
     expectTypeOf(diskStorage({ directory: 'x' }).native.directory).toBeString();
     expectTypeOf(diskStorage({ directory: 'x' }).capabilities.nestedKeys).toEqualTypeOf<false>();
+  });
+
+  it('an adapter tells which kind of upload it signs', () => {
+    const options = { expiresIn: '5m', maxSize: '1MiB', contentType: 'text/csv' } as const;
+    expectTypeOf(memoryStorage().signedUpload('a', options)).resolves.toEqualTypeOf<SignedPut>();
+    const inBucket = s3Storage({ bucket: 'x' });
+    expectTypeOf(inBucket.signedUpload('a', options)).resolves.toEqualTypeOf<SignedForm>();
+    expectTypeOf(any.signedUpload('a', options)).resolves.toEqualTypeOf<SignedUpload>();
+    expectTypeOf(inBucket).toExtend<FileStorage>();
+    // @ts-expect-error S3 serves its signed URLs itself
+    inBucket.handler();
   });
 
   it('options are checked', () => {

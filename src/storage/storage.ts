@@ -18,6 +18,7 @@ import type {
   FileInfo,
   ListedFile,
   ListPage,
+  SignedUpload,
   StorageDriver,
   WriteConditions,
 } from './driver.ts';
@@ -31,7 +32,10 @@ export interface PutOptions extends WriteConditions, CallOptions {
   readonly contentType?: string;
   /** The `Cache-Control` header it is served with. */
   readonly cacheControl?: string;
-  /** The caller's own facts: names of lower-case letters, digits and dashes; values of printable ASCII; 2 KiB in all (S3's limits). */
+  /**
+   * The caller's own facts: names of lower-case letters, digits and dashes; values of printable ASCII
+   * without spaces around them; 1,920 bytes in all (S3's limit, less what the adapter keeps there).
+   */
   readonly metadata?: Readonly<Record<string, string>>;
   /** In bytes. A body of another length is refused, and nothing is stored. */
   readonly size?: number;
@@ -79,18 +83,19 @@ export interface SignedUploadOptions {
   readonly contentType: string;
 }
 
-/** A request that a client may send to upload a file without credentials. */
-export interface SignedUpload {
-  readonly method: 'PUT';
-  readonly url: string;
-  /** Must be sent as they are. */
-  readonly headers: Readonly<Record<string, string>>;
-}
-
 // Compile-time refusal of a call on an adapter whose literal capability is false.
 type Needs<Able, Self> = Able extends false ? never : Self;
 
+// The kind of upload that the adapter signs, where its type says so.
+type UploadOf<AnyDriver extends StorageDriver> = AnyDriver extends {
+  signUpload: (...options: never) => Promise<infer Upload extends SignedUpload>;
+}
+  ? Upload
+  : SignedUpload;
+
 const longestSignature = 7 * 24 * 3600 * 1000;
+// S3's limit of 2 KiB, less what the adapter keeps there.
+const maxMetadataBytes = 1920;
 const metadataName = /^[a-z0-9][a-z0-9-]{0,127}$/;
 const printable = /^[\u0020-\u007e]*$/;
 const mediaType =
@@ -222,7 +227,8 @@ export class FileStorage<
   ): Promise<void> {
     const origin = this.#origin('delete');
     checkKey(key, origin);
-    this.#checkConditions(options, origin);
+    if (options.ifMatch !== undefined)
+      requireCapability(this.driver.capabilities, 'conditionalDeletes', origin);
     const { signal } = options;
     await this.run(
       'delete',
@@ -327,23 +333,46 @@ export class FileStorage<
     key: string,
     options: SignedUrlOptions,
   ): Promise<string> {
-    return await (this as FileStorage<AnyDriver>).#sign('signedUrl', key, options, {
-      method: 'GET',
+    const self = this as FileStorage<AnyDriver>;
+    const { contentType, contentDisposition } = options;
+    const origin = self.#origin('signedUrl');
+    if (contentDisposition !== undefined && !printable.test(contentDisposition)) {
+      throw invalidArgument(
+        origin,
+        "contentDisposition is not printable ASCII: write other characters as RFC 8187's filename*",
+      );
+    }
+    return await self.#sign(key, options, origin, async (expiresIn) => {
+      return await self.driver.signUrl?.(key, {
+        expiresIn,
+        ...(contentType === undefined ? {} : { contentType }),
+        ...(contentDisposition === undefined ? {} : { contentDisposition }),
+      });
     });
   }
 
-  /** A request by which anybody can upload the file until it expires, of this type and at most this size. */
+  /**
+   * A request by which anybody can upload the file until it expires, of this type and at most this size: a PUT, or a POST of a
+   * form, as the adapter has it.
+   */
   async signedUpload(
     this: Needs<AnyDriver['capabilities']['signedUrls'], FileStorage<AnyDriver>>,
     key: string,
     options: SignedUploadOptions,
-  ): Promise<SignedUpload> {
+  ): Promise<UploadOf<AnyDriver>> {
+    const self = this as FileStorage<AnyDriver>;
+    const { contentType } = options;
     const maxSize = toBytes(options.maxSize);
-    const url = await (this as FileStorage<AnyDriver>).#sign('signedUpload', key, options, {
-      method: 'PUT',
-      maxSize,
-    });
-    return { method: 'PUT', url, headers: { 'content-type': options.contentType } };
+    const upload = await self.#sign(
+      key,
+      options,
+      self.#origin('signedUpload'),
+      async (expiresIn) => {
+        return await self.driver.signUpload?.(key, { expiresIn, contentType, maxSize });
+      },
+    );
+    // It is what this driver's own signUpload gave.
+    return upload as UploadOf<AnyDriver>;
   }
 
   /**
@@ -361,36 +390,23 @@ export class FileStorage<
     return storageHandler(storage, storage.driver.signer);
   }
 
-  async #sign(
-    name: string,
+  async #sign<Signed>(
     key: string,
-    options: SignedUrlOptions,
-    how: { readonly method: 'GET' | 'PUT'; readonly maxSize?: number },
-  ): Promise<string> {
-    const origin = this.#origin(name);
+    options: { readonly expiresIn: Duration; readonly contentType?: string },
+    origin: ErrorOrigin & { readonly operation: string },
+    sign: (expiresIn: number) => Promise<Signed | undefined>,
+  ): Promise<Signed> {
     checkKey(key, origin);
     requireCapability(this.driver.capabilities, 'signedUrls', origin);
     const expiresIn = toMilliseconds(options.expiresIn);
     if (expiresIn < 1000 || expiresIn > longestSignature)
       throw invalidArgument(origin, 'expiresIn must be from one second to seven days');
-    const { contentType, contentDisposition } = options;
-    if (contentType !== undefined) checkMediaType(contentType, origin);
-    if (contentDisposition !== undefined && !printable.test(contentDisposition)) {
-      throw invalidArgument(
-        origin,
-        "contentDisposition is not printable ASCII: write other characters as RFC 8187's filename*",
-      );
-    }
-    return await this.run(name, { key }, { repeatable: true }, async () => {
-      const url = await this.driver.signUrl?.(key, {
-        ...how,
-        expiresIn,
-        ...(contentType === undefined ? {} : { contentType }),
-        ...(contentDisposition === undefined ? {} : { contentDisposition }),
-      });
-      if (url === undefined)
-        throw new TypeError('the driver declares signedUrls and has no signUrl');
-      return url;
+    if (options.contentType !== undefined) checkMediaType(options.contentType, origin);
+    return await this.run(origin.operation, { key }, { repeatable: true }, async () => {
+      const signed = await sign(expiresIn);
+      if (signed === undefined)
+        throw new TypeError('the driver declares signedUrls and does not sign');
+      return signed;
     });
   }
 
@@ -424,7 +440,7 @@ export class FileStorage<
     }
   }
 
-  #origin(name: string): ErrorOrigin {
+  #origin(name: string): ErrorOrigin & { readonly operation: string } {
     return { component: this.component, adapter: this.adapter, operation: name };
   }
 }
@@ -481,18 +497,18 @@ function checkPutOptions(options: PutOptions, origin: ErrorOrigin): void {
         origin,
         `the metadata name ${JSON.stringify(name)} is not made of lower-case letters, digits and dashes`,
       );
-    if (typeof value !== 'string' || !printable.test(value)) {
+    if (typeof value !== 'string' || !printable.test(value) || value !== value.trim()) {
       throw invalidArgument(
         origin,
-        `the value of metadata "${name}" is not printable ASCII: encode it, for example with encodeURIComponent`,
+        `the value of metadata "${name}" is not printable ASCII without spaces around it: encode it, for example with encodeURIComponent`,
       );
     }
     length += name.length + value.length;
   }
-  if (length > 2048)
+  if (length > maxMetadataBytes)
     throw invalidArgument(
       origin,
-      `the metadata has ${length} bytes, more than 2048: store it as a file of its own`,
+      `the metadata has ${length} bytes, more than ${maxMetadataBytes}: store it as a file of its own`,
     );
 }
 

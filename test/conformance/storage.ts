@@ -6,9 +6,14 @@ import { storageConformance } from '../../src/storage/conformance/index.ts';
 import { diskStorage } from '../../src/storage/disk/index.ts';
 import type { FileStorage } from '../../src/storage/index.ts';
 import { memoryStorage } from '../../src/storage/memory.ts';
+import { s3Storage } from '../../src/storage/s3/index.ts';
+import { makeBucket, type TestBucket } from '../support/s3-server.ts';
+import { service } from '../support/services.ts';
 import { port, type RegisteredPort } from './registry.ts';
 
 const folders = new WeakMap<FileStorage, string>();
+const buckets = new WeakMap<FileStorage, TestBucket>();
+const { missing: s3Missing } = await service('s3');
 
 /** Every storage adapter. */
 export const storagePort: RegisteredPort = port(storageConformance, [
@@ -32,6 +37,21 @@ export const storagePort: RegisteredPort = port(storageConformance, [
     dispose: async (storage) => {
       await storage.close();
       await rm(folders.get(storage) ?? '', { recursive: true });
+    },
+  },
+  {
+    adapter: 's3',
+    capabilities: s3Storage({ bucket: 'unused' }).capabilities,
+    skip: s3Missing,
+    create: async () => {
+      const bucket = await makeBucket();
+      const storage = s3Storage(bucket.options);
+      buckets.set(storage, bucket);
+      return storage;
+    },
+    dispose: async (storage) => {
+      await storage.close();
+      await buckets.get(storage)?.remove();
     },
   },
 ]);

@@ -3,8 +3,10 @@ import { appendFileSync, existsSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 
+import { scrubCredentials } from '../../src/core/index.ts';
+
 /** The name of a service that tests may need. */
-export type ServiceName = 'chromium';
+export type ServiceName = 'chromium' | 's3';
 
 interface ServiceDefinition {
   /** The environment variable that names the service's address. */
@@ -30,6 +32,21 @@ const definitions: Readonly<Record<ServiceName, ServiceDefinition>> = {
             ]
           : [path.resolve(value)],
       ),
+  },
+  // Its address is a server's URL with the keys (`http://KEY:SECRET@HOST:PORT`), or the absolute path of the binary of Ceph's
+  // gateway, of which `s3Server` starts a private one.
+  s3: {
+    variable: 'S3_URL',
+    install: 'apt-get install --no-install-recommends radosgw ceph-mon ceph-osd ceph-common',
+    locate: async (value) => {
+      if (value !== undefined) return (await answers(value)) ? value : undefined;
+      const binaries = await Promise.all(
+        ['radosgw', 'ceph-mon', 'ceph-osd', 'ceph', 'radosgw-admin'].map(
+          async (name) => await firstThatRuns(onPath([name])),
+        ),
+      );
+      return binaries.includes(undefined) ? undefined : binaries[0];
+    },
   },
 };
 
@@ -98,12 +115,12 @@ async function find(name: ServiceName): Promise<Service> {
     const missing =
       value === undefined
         ? `${name} was not found: run "${install}" or set ${variable}`
-        : `${variable} is ${value}, where no ${name} answers`;
+        : `${variable} is ${scrubCredentials(value)}, where no ${name} answers`;
     record({ name, missing });
     if (value !== undefined || process.env['REQUIRE_SERVICES'] === '1') throw new Error(missing);
     return new Service({ name, missing });
   }
-  record({ name, address });
+  record({ name, address: scrubCredentials(address) });
   return new Service({ name, address });
 }
 
@@ -118,6 +135,16 @@ function onPath(commands: readonly string[]): string[] {
     .split(path.delimiter)
     .filter((folder) => path.isAbsolute(folder));
   return commands.flatMap((command) => folders.map((folder) => path.join(folder, command)));
+}
+
+async function answers(url: string): Promise<boolean> {
+  try {
+    const { origin } = new URL(url);
+    await fetch(origin, { signal: AbortSignal.timeout(20_000) });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function firstThatRuns(binaries: readonly string[]): Promise<string | undefined> {

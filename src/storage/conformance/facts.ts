@@ -59,6 +59,8 @@ export const typesCases: readonly Case[] = [
         { '': 'x' },
         { a: 'ü' },
         { a: 'x\r\ny: z' },
+        { a: ' x' },
+        { a: 'x ' },
         { a: 'x'.repeat(2048) },
       ]) {
         await refused(

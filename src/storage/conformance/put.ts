@@ -100,8 +100,8 @@ export const putCases: readonly Case[] = [
       const head = await storage.head('a');
       assert.deepEqual({ ...info, lastModified: 0 }, { ...head, lastModified: 0 });
       assert.ok(
-        Math.abs(info.lastModified.getTime() - head.lastModified.getTime()) < 1000,
-        'lastModified to the second, as HTTP has it',
+        Math.abs(info.lastModified.getTime() - head.lastModified.getTime()) <= 2000,
+        'lastModified to the second, as HTTP has it, and within the time that the write takes',
       );
     },
   },

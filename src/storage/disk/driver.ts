@@ -29,9 +29,11 @@ import type {
   DriverFile,
   DriverList,
   DriverPut,
+  DriverSignedUpload,
   DriverSignedUrl,
   FileInfo,
   ListPage,
+  SignedPut,
   StorageDriver,
   WriteConditions,
 } from '../driver.ts';
@@ -60,6 +62,7 @@ export interface DiskDriverOptions {
 
 const capabilities = {
   conditionalWrites: true,
+  conditionalDeletes: true,
   nestedKeys: false,
   atomicMove: true,
   signedUrls: true,
@@ -313,7 +316,11 @@ export class DiskStorageDriver implements StorageDriver {
   }
 
   async signUrl(key: string, options: DriverSignedUrl): Promise<string> {
-    return this.signer.sign(key, options);
+    return this.signer.signUrl(key, options);
+  }
+
+  async signUpload(key: string, options: DriverSignedUpload): Promise<SignedPut> {
+    return this.signer.signUpload(key, options);
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,19 @@
+import { importPeer } from '../../core/index.ts';
+
+export const s3: typeof import('@aws-sdk/client-s3') = await importPeer(
+  'underpin/storage/s3',
+  '@aws-sdk/client-s3',
+  () => import('@aws-sdk/client-s3'),
+);
+
+export const presigner: typeof import('@aws-sdk/s3-request-presigner') = await importPeer(
+  'underpin/storage/s3',
+  '@aws-sdk/s3-request-presigner',
+  () => import('@aws-sdk/s3-request-presigner'),
+);
+
+export const presignedPost: typeof import('@aws-sdk/s3-presigned-post') = await importPeer(
+  'underpin/storage/s3',
+  '@aws-sdk/s3-presigned-post',
+  () => import('@aws-sdk/s3-presigned-post'),
+);

@@ -1,0 +1,82 @@
+import type { Readable } from 'node:stream';
+
+/** The parts of a body, each of this size but the last; at least one, which may be empty. */
+export async function* partsOf(
+  body: AsyncIterable<Uint8Array>,
+  size: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array, void> {
+  let part = Buffer.allocUnsafe(size);
+  let filled = 0;
+  let isFirst = true;
+  for await (const chunk of body) {
+    signal?.throwIfAborted();
+    for (let taken = 0; taken < chunk.byteLength;) {
+      // Only now, so that the last part is known to be the last.
+      if (filled === size) {
+        yield part;
+        isFirst = false;
+        part = Buffer.allocUnsafe(size);
+        filled = 0;
+      }
+      const piece = chunk.subarray(taken, taken + size - filled);
+      part.set(piece, filled);
+      filled += piece.byteLength;
+      taken += piece.byteLength;
+    }
+  }
+  signal?.throwIfAborted();
+  if (filled > 0 || isFirst) yield part.subarray(0, filled);
+}
+
+/** The parts of bytes that are at hand. */
+export async function* slicesOf(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array, void> {
+  for (let start = 0; start < bytes.byteLength; start += size)
+    yield bytes.subarray(start, start + size);
+}
+
+/** All that a stream gives. */
+export async function readWhole(stream: Readable): Promise<Uint8Array<ArrayBuffer>> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Uint8Array);
+  return new Uint8Array(Buffer.concat(chunks));
+}
+
+/**
+ * A stream's chunks; returned early, they close it. Not the stream's own iterator: returned before its first step, that one
+ * leaves the connection open.
+ */
+export function chunksOf(stream: Readable): AsyncIterable<Uint8Array<ArrayBuffer>> {
+  return {
+    [Symbol.asyncIterator]() {
+      const iterator = stream[Symbol.asyncIterator]();
+      return {
+        next: async () => (await iterator.next()) as IteratorResult<Uint8Array<ArrayBuffer>>,
+        return: async () => {
+          stream.destroy();
+          return { done: true, value: undefined };
+        },
+      };
+    },
+  };
+}
+
+/** These chunks, and then those. */
+export async function* chain(
+  before: readonly Uint8Array[],
+  after: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void> {
+  yield* before;
+  yield* after;
+}
+
+/** The chunks, each of which is shown to `update` on its way. */
+export async function* hashed(
+  body: AsyncIterable<Uint8Array>,
+  update: (chunk: Uint8Array) => void,
+): AsyncGenerator<Uint8Array, void> {
+  for await (const chunk of body) {
+    update(chunk);
+    yield chunk;
+  }
+}
