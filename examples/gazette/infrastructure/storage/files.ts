@@ -1,0 +1,38 @@
+import { Environment } from 'underpin/core';
+import type { FileStorage } from 'underpin/storage';
+import { s3Storage } from 'underpin/storage/s3';
+
+interface Bucket {
+  readonly name: string;
+  readonly files: FileStorage;
+}
+
+let bucket: Bucket | undefined;
+
+/**
+ * Uploads a file to the newspaper's bucket and gives its public address. The bucket is named by `AWS_REGION`,
+ * `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_BUCKET_NAME`.
+ *
+ * Throws `invalid-argument` that names every variable which is missing, or for a key that no URL can hold.
+ */
+export async function uploadFile(
+  buffer: Buffer,
+  key: string,
+  contentType: string,
+): Promise<string> {
+  bucket ??= openBucket(new Environment(process.env));
+  await bucket.files.put(key, buffer, { contentType });
+  return `https://${bucket.name}.s3.amazonaws.com/${key.split('/').map(encodeURIComponent).join('/')}`;
+}
+
+function openBucket(env: Environment): Bucket {
+  const name = env.string('AWS_BUCKET_NAME');
+  const region = env.string('AWS_REGION');
+  const accessKeyId = env.string('AWS_ACCESS_KEY_ID');
+  const secretAccessKey = env.secret('AWS_SECRET_ACCESS_KEY');
+  env.throwProblems();
+  return {
+    name,
+    files: s3Storage({ bucket: name, region, credentials: { accessKeyId, secretAccessKey } }),
+  };
+}
