@@ -29,7 +29,7 @@ let starting: Promise<S3Server> | undefined;
  * The S3 server of `S3_URL`, or a private one, which all test files of one run share and which ends with the run. Call it only when
  * `service('s3')` is not missing; the first call takes about 15 seconds.
  */
-export function s3Server(): Promise<S3Server> {
+function s3Server(): Promise<S3Server> {
   starting ??= locate();
   return starting;
 }
