@@ -130,7 +130,8 @@ export class Worker implements Managed {
       if (signal?.aborted) onAbort();
       await Promise.all(
         this.#line.splice(0).map(async (attempt) => {
-          await this.#settler.settle(attempt.release());
+          // The settler goes on for others in the context that it was called in, and this caller's may be cancelled.
+          await outsideOfAnyContext(() => this.#settler.settle(attempt.release()));
           this.#attempts.delete(attempt);
         }),
       );
