@@ -1,3 +1,5 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { definePolicy, fakeClock, InfrastructureError, runWithContext } from '../core/index.ts';
@@ -72,6 +74,19 @@ describe('transaction › retries', () => {
     expect(seen).toEqual(['committed']);
   });
 
+  it('what is to run after a rollback runs for each run that was rolled back', async () => {
+    const { database, clock } = await colliding(2);
+    const undone: number[] = [];
+    let runs = 0;
+    const transaction = database.transaction(async () => {
+      const run = (runs += 1);
+      database.afterRollback(() => void undone.push(run));
+    });
+    for (let step = 0; step < 3; step += 1) await clock.advance(1000);
+    await transaction;
+    expect(undone).toEqual([1, 2]);
+  });
+
   it('gives up after so many', async () => {
     const { database, clock } = await colliding(10);
     let runs = 0;
@@ -121,6 +136,23 @@ describe('transaction › retries', () => {
 });
 
 describe('transaction › signal', () => {
+  it.each(['options', 'context'] as const)(
+    'of the %s ends the wait before a retry, and nothing was applied',
+    async (where) => {
+      const { database, clock } = await colliding(1);
+      const controller = new AbortController();
+      const { signal } = controller;
+      const run = async (): Promise<unknown> =>
+        await database
+          .transaction(async () => undefined, where === 'options' ? { signal } : {})
+          .catch((reason: unknown) => reason);
+      const error = where === 'options' ? run() : runWithContext({ signal }, run);
+      while (clock.sleepers === 0) await nextTurn();
+      controller.abort();
+      expect(await error).toMatchObject({ code: 'cancelled', outcome: 'not-applied' });
+    },
+  );
+
   it('is that of the context when none is given', async () => {
     const { database } = await colliding(0);
     const controller = new AbortController();

@@ -124,8 +124,7 @@ export class Database<
     for (let attempt = 0; ; attempt += 1) {
       const ended = await this.#outermostTransaction(fn, options, attempt);
       if (ended !== undefined) return await this.#conclude(ended);
-      // Full jitter: those who collided must not meet again.
-      await this.#clock.sleep(Math.random() * Math.min(1000, 10 * 2 ** attempt), options.signal);
+      await this.#pauseBeforeRetry(attempt, options.signal ?? currentContext().signal);
     }
   }
 
@@ -346,7 +345,10 @@ export class Database<
             signal: current,
           }),
       );
-      return !ended.committed && isRetried(ended.error) ? undefined : ended;
+      if (ended.committed || !isRetried(ended.error)) return ended;
+      // This attempt has rolled back, whatever becomes of the next one.
+      await this.#runCallbacks(ended.scope);
+      return undefined;
     } catch (error) {
       if (isRetried(error)) return undefined;
       throw error;
@@ -402,15 +404,31 @@ export class Database<
     return { committed: true, scope, value };
   }
 
-  async #conclude<Result>(ended: Attempt<Result>): Promise<Result> {
+  async #pauseBeforeRetry(attempt: number, signal: AbortSignal | undefined): Promise<void> {
+    // Full jitter: those who collided must not meet again.
+    const milliseconds = Math.random() * Math.min(1000, 10 * 2 ** attempt);
+    try {
+      await this.#clock.sleep(milliseconds, signal);
+    } catch (error) {
+      throw signal?.aborted ? this.#aborted(signal) : error;
+    }
+  }
+
+  /** Runs what is due when the outermost level has settled; gives what it threw. */
+  async #runCallbacks(scope: TransactionScope): Promise<readonly unknown[]> {
     const errors: unknown[] = [];
-    for (const callback of ended.scope.dueCallbacks()) {
+    for (const callback of scope.dueCallbacks()) {
       try {
         await callback();
       } catch (error) {
         errors.push(error);
       }
     }
+    return errors;
+  }
+
+  async #conclude<Result>(ended: Attempt<Result>): Promise<Result> {
+    const errors = await this.#runCallbacks(ended.scope);
     if (!ended.committed) throw ended.error;
     if (errors.length === 0) return ended.value;
     throw new InfrastructureError({
