@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { definePolicy, fakeClock, InfrastructureError, runWithContext } from '../core/index.ts';
 import { systemClock } from '../core/index.ts';
 import { Database } from './database.ts';
-import type { DatabaseDriver } from './driver.ts';
+import type { DatabaseDriver, DriverTransaction } from './driver.ts';
 import { SqliteDriver } from './sqlite/sqlite-driver.ts';
 
 interface Schema {
@@ -132,6 +132,72 @@ describe('transaction › retries', () => {
     });
     await expect(transaction).rejects.toBe(mine);
     expect(runs).toBe(1);
+  });
+});
+
+describe('transaction › an engine that cannot undo', () => {
+  /** A database whose transactions are broken in the given way. */
+  async function breaking(
+    change: (transaction: DriverTransaction) => Partial<DriverTransaction>,
+  ): Promise<Database<Schema>> {
+    const driver = new SqliteDriver({
+      file: ':memory:',
+      synchronous: 'normal',
+      waitTimeout: 1000,
+      clock: systemClock,
+    });
+    const begin = driver.begin.bind(driver);
+    const broken: Partial<DatabaseDriver> = {
+      begin: async (signal) => {
+        const transaction = await begin(signal);
+        return Object.assign(transaction, change(transaction));
+      },
+    };
+    const database = new Database<Schema>(Object.assign(driver, broken));
+    opened.push(database);
+    await database.query.schema.createTable('item').addColumn('id', 'integer').execute();
+    return database;
+  }
+
+  it("still throws the function's own error, and runs what follows a rollback", async () => {
+    const database = await breaking((transaction) => {
+      const rollback = transaction.rollback.bind(transaction);
+      return {
+        rollback: async () => {
+          await rollback();
+          throw new Error('the connection was lost');
+        },
+      };
+    });
+    const mine = new Error('mine');
+    let isUndone = false;
+    const transaction = database.transaction(async () => {
+      database.afterRollback(() => void (isUndone = true));
+      throw mine;
+    });
+    await expect(transaction).rejects.toBe(mine);
+    expect(isUndone).toBe(true);
+  });
+
+  it('commits nothing of a nested transaction that failed', async () => {
+    const database = await breaking(() => ({
+      rollbackToSavepoint: () => {
+        throw new Error('out of memory');
+      },
+    }));
+    const mine = new Error('mine');
+    const transaction = database.transaction(
+      async () => {
+        const nested = database.transaction(async () => {
+          await database.query.insertInto('item').values({ id: 1 }).execute();
+          throw mine;
+        });
+        await expect(nested).rejects.toBe(mine);
+      },
+      { retries: 0 },
+    );
+    await expect(transaction).rejects.toMatchObject({ code: 'aborted', outcome: 'not-applied' });
+    expect(await ids(database)).toEqual([]);
   });
 });
 

@@ -388,7 +388,8 @@ export class Database<
       value = await (signal === undefined ? work : abortable(work, signal));
     } catch (error) {
       attributes['committed'] = false;
-      await scope.rollback();
+      // Whatever comes of it, the driver leaves nothing open; the function's error is the one to tell.
+      await scope.rollback().catch(() => undefined);
       return {
         committed: false,
         scope,
