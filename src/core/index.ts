@@ -36,6 +36,7 @@ export {
 } from './context.ts';
 export { Environment, type EnvironmentProblem, type VariableOptions } from './environment.ts';
 export {
+  abortReason,
   type Classification,
   type Classify,
   classifyAbort,
@@ -50,6 +51,7 @@ export {
   invalidArgument,
   type Outcome,
   systemErrorCode,
+  withOutcome,
   wrapError,
 } from './errors.ts';
 export {

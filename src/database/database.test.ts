@@ -234,6 +234,59 @@ describe('transaction › signal', () => {
   });
 });
 
+describe('abort › before a call has reached the engine', () => {
+  it('nothing was applied', async () => {
+    const { database } = await colliding(0);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const insert = database.query.insertInto('item').values({ id: 1 });
+    const caught = (reason: unknown): unknown => reason;
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    const { promise: held, resolve: hold } = Promise.withResolvers<void>();
+    const holder = database.transaction(async () => {
+      hold();
+      await released;
+      return await insert.execute({ signal }).catch(caught);
+    });
+    await held;
+    const waiting = [
+      insert.execute({ signal }).catch(caught),
+      database.transaction(async () => undefined, { signal }).catch(caught),
+    ];
+    controller.abort();
+    const expected: unknown = expect.objectContaining({
+      code: 'cancelled',
+      outcome: 'not-applied',
+    });
+    expect(await Promise.all(waiting)).toEqual([expected, expected]);
+    release();
+    expect(await holder).toEqual(expected);
+    expect(await ids(database)).toEqual([]);
+  });
+
+  it('a transaction that cannot begin was not applied, so that a policy may begin it again', async () => {
+    const policy = definePolicy('eager', { retry: { attempts: 1, initialDelay: 1 } });
+    const driver = new SqliteDriver({
+      file: ':memory:',
+      synchronous: 'normal',
+      waitTimeout: 1000,
+      clock: systemClock,
+    });
+    const begin = driver.begin.bind(driver);
+    let isLost = true;
+    const broken: Partial<DatabaseDriver> = {
+      begin: async (signal) => {
+        if (!isLost) return await begin(signal);
+        isLost = false;
+        throw Object.assign(new Error('lost'), { code: 'ECONNRESET' });
+      },
+    };
+    const database = new Database<Schema>(Object.assign(driver, broken), { policy });
+    opened.push(database);
+    expect(await database.transaction(async () => 'done')).toBe('done');
+  });
+});
+
 describe('kysely › transaction settings', () => {
   it('that the engine does not have are refused', async () => {
     const { database } = await colliding(0);

@@ -13,7 +13,9 @@ import {
   operation,
   type OperationAttributes,
   systemClock,
+  withOutcome,
 } from '../core/index.ts';
+import { abortedBefore } from './aborted.ts';
 import type {
   DatabaseDriver,
   DriverTransaction,
@@ -272,7 +274,7 @@ export class Database<
     ) => Result | Promise<Result>,
   ): Promise<Result> {
     try {
-      signal?.throwIfAborted();
+      if (signal?.aborted) throw abortedBefore(signal);
       const result: Result = await scope.use((transaction) => fn(transaction, signal), signal);
       if (result !== undefined) counted(attributes, result);
       return result;
@@ -316,9 +318,18 @@ export class Database<
     try {
       if (parent !== undefined) return await parent.nest();
       await this.start();
-      return await TransactionScope.begin(this.driver);
+      return await this.#beginOutermost();
     } catch (error) {
       throw this.wrap(error, 'transaction');
+    }
+  }
+
+  async #beginOutermost(signal?: AbortSignal): Promise<TransactionScope> {
+    try {
+      return await TransactionScope.begin(this.driver, signal);
+    } catch (error) {
+      // Nothing has been done that could have been applied, whatever became of the engine.
+      throw withOutcome(this.wrap(error, 'transaction', signal), 'not-applied');
     }
   }
 
@@ -340,7 +351,7 @@ export class Database<
         attributes,
         { signal },
         async (current) =>
-          await this.#attempt(await TransactionScope.begin(this.driver, current), fn, {
+          await this.#attempt(await this.#beginOutermost(current), fn, {
             attributes,
             signal: current,
           }),

@@ -1,4 +1,5 @@
 import { InfrastructureError } from '../core/index.ts';
+import { abortedBefore } from './aborted.ts';
 
 /** How long, and for whom, a place is waited for. */
 export interface AcquireOptions {
@@ -42,9 +43,12 @@ export class Semaphore {
     return true;
   }
 
-  /** Takes a place. Throws the signal's reason, or `resource-exhausted` with the number of those who wait. */
+  /**
+   * Takes a place. Throws `cancelled` or `deadline-exceeded` when the signal is aborted, or `resource-exhausted` with the number
+   * of those who wait; each with outcome `not-applied`.
+   */
   async acquire({ timeout, signal }: AcquireOptions): Promise<void> {
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw abortedBefore(signal);
     if (this.tryAcquire()) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const waiter: Waiter = { admit: resolve, refuse: reject };
@@ -53,7 +57,7 @@ export class Semaphore {
       if (this.#waiters.delete(waiter)) reject(error);
     };
     const onAbort = (): void => {
-      giveUp(signal?.reason);
+      if (signal) giveUp(abortedBefore(signal));
     };
     const timer = setTimeout(() => {
       giveUp(this.#timedOut(timeout));
@@ -78,7 +82,7 @@ export class Semaphore {
     this.#free += 1;
   }
 
-  /** Resolves once nobody holds a place; those who wait go first. Throws the signal's reason. */
+  /** Resolves once nobody holds a place; those who wait go first. Throws as `acquire` does. */
   async untilIdle(signal?: AbortSignal): Promise<void> {
     let taken = 0;
     try {
