@@ -9,7 +9,7 @@ export {
   writeFileAtomically,
 } from './atomic-file.ts';
 export { type Capabilities, requireCapability } from './capabilities.ts';
-export { type Clock, type FakeClock, fakeClock, systemClock } from './clock.ts';
+export { type Clock, type FakeClock, fakeClock, longestTimer, systemClock } from './clock.ts';
 export {
   type CallOptions,
   Component,

@@ -1,15 +1,12 @@
-import { InfrastructureError } from '../core/index.ts';
+import { InfrastructureError, longestTimer } from '../core/index.ts';
 import { abortedBefore } from './aborted.ts';
 
 /** How long, and for whom, a place is waited for. */
 export interface AcquireOptions {
-  /** In milliseconds. */
+  /** In milliseconds, at most {@link longestTimer}. */
   readonly timeout: number;
   readonly signal?: AbortSignal | undefined;
 }
-
-/** The longest that a timer can wait, in milliseconds: 24 days. */
-const longestTimeout = 2 ** 31 - 1;
 
 interface Waiter {
   readonly admit: () => void;
@@ -87,7 +84,7 @@ export class Semaphore {
     let taken = 0;
     try {
       for (; taken < this.#places; taken += 1)
-        await this.acquire({ timeout: longestTimeout, signal });
+        await this.acquire({ timeout: longestTimer, signal });
     } finally {
       for (; taken > 0; taken -= 1) this.release();
     }
