@@ -138,6 +138,19 @@ test('sqlRepository › find › values are parameters and never part of the sta
   expect(statements.join()).not.toContain('drop table');
 });
 
+test('sqlRepository › criteria › thousands of them may be combined', async () => {
+  const { notes } = await subject();
+  await notes.insertMany([
+    note,
+    { ...note, id: 'b', views: 2999 },
+    { ...note, id: 'c', views: -1 },
+  ]);
+  const each = Array.from({ length: 3000 }, (_, views) => ({ views }));
+  expect((await notes.find({ or: each })).map(({ id }) => id)).toEqual(['a', 'b']);
+  const none = each.map((criteria) => ({ not: criteria }));
+  expect((await notes.find({ and: none })).map(({ id }) => id)).toEqual(['c']);
+});
+
 test('sqlRepository › close › leaves the database to its owner', async () => {
   const { database, notes } = await subject();
   await notes.insert(note);
