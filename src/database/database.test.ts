@@ -1,8 +1,15 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
+import { sql } from 'kysely';
 import { afterEach, describe, expect, it } from 'vitest';
 
-import { definePolicy, fakeClock, InfrastructureError, runWithContext } from '../core/index.ts';
+import {
+  abortable,
+  definePolicy,
+  fakeClock,
+  InfrastructureError,
+  runWithContext,
+} from '../core/index.ts';
 import { systemClock } from '../core/index.ts';
 import { Database } from './database.ts';
 import type { DatabaseDriver, DriverTransaction } from './driver.ts';
@@ -231,6 +238,77 @@ describe('transaction › signal', () => {
       await expect(transaction).rejects.toMatchObject({ code: 'cancelled' });
     });
     expect(await ids(database)).toEqual([]);
+  });
+});
+
+describe('abort › in the midst of a commit', () => {
+  it('what follows it still runs, once it took effect', async () => {
+    const policy = definePolicy('impatient', { timeout: 20 });
+    const driver = new SqliteDriver({
+      file: ':memory:',
+      synchronous: 'normal',
+      waitTimeout: 1000,
+      clock: systemClock,
+    });
+    const begin = driver.begin.bind(driver);
+    const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
+    const broken: Partial<DatabaseDriver> = {
+      begin: async (signal) => {
+        const transaction = await begin(signal);
+        const commit = transaction.commit.bind(transaction);
+        transaction.commit = async () => {
+          await commit();
+          await answered;
+        };
+        return transaction;
+      },
+    };
+    const database = new Database<Schema>(Object.assign(driver, broken), { policy });
+    opened.push(database);
+    const { promise: told, resolve: tell } = Promise.withResolvers<string>();
+    const transaction = database.transaction(async () => {
+      await database.afterCommit(() => {
+        tell('committed');
+      });
+    });
+    await expect(transaction).rejects.toMatchObject({
+      code: 'deadline-exceeded',
+      outcome: 'unknown',
+    });
+    answer();
+    expect(await told).toBe('committed');
+  });
+});
+
+describe('abort › while the database starts', () => {
+  it('a stream that is cancelled does not end the start for others', async () => {
+    const driver = new SqliteDriver({
+      file: ':memory:',
+      synchronous: 'normal',
+      waitTimeout: 1000,
+      clock: systemClock,
+    });
+    const start = driver.start.bind(driver);
+    const { promise: connected, resolve: connect } = Promise.withResolvers<void>();
+    const slow: Partial<DatabaseDriver> = {
+      start: async (signal) => {
+        await (signal ? abortable(connected, signal) : connected);
+        await start();
+      },
+    };
+    const database = new Database<Schema>(Object.assign(driver, slow));
+    opened.push(database);
+    const controller = new AbortController();
+    const stream = database.query
+      .selectFrom('item')
+      .select('id')
+      .stream({ chunkSize: 1, signal: controller.signal });
+    const cancelled = stream.next().catch((reason: unknown) => reason);
+    const other = sql<{ one: number }>`select 1 as one`.execute(database.query);
+    controller.abort();
+    connect();
+    expect((await other).rows).toEqual([{ one: 1 }]);
+    expect(await cancelled).toMatchObject({ code: 'cancelled' });
   });
 });
 

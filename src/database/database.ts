@@ -294,7 +294,8 @@ export class Database<
     const { promise: ended, resolve: end, reject: fail } = Promise.withResolvers<void>();
     operation('database', 'stream', attributes, async () => await ended).catch(() => undefined);
     try {
-      if (scope === undefined) await this.start({ signal });
+      // The start goes on for whoever else waits for it, also when this stream is cancelled.
+      if (scope === undefined) await (signal ? abortable(this.start(), signal) : this.start());
       const streaming = { ...options, signal };
       const stream =
         scope === undefined
@@ -345,22 +346,23 @@ export class Database<
       error.component === 'database' &&
       error.retryable;
     const attributes: OperationAttributes = { attempt };
+    let running: Promise<Attempt<Result>> | undefined;
     try {
-      const ended = await this.run(
-        'transaction',
-        attributes,
-        { signal },
-        async (current) =>
-          await this.#attempt(await this.#beginOutermost(current), fn, {
-            attributes,
-            signal: current,
-          }),
-      );
+      const ended = await this.run('transaction', attributes, { signal }, async (current) => {
+        const scope = await this.#beginOutermost(current);
+        running = this.#attempt(scope, fn, { attributes, signal: current });
+        return await running;
+      });
       if (ended.committed || !isRetried(ended.error)) return ended;
       // This attempt has rolled back, whatever becomes of the next one.
       await this.#runCallbacks(ended.scope);
       return undefined;
     } catch (error) {
+      // A policy that gives up in the midst of the commit leaves it to take effect or not; what follows must happen even so.
+      void running?.then(
+        async ({ scope }) => await this.#runCallbacks(scope),
+        () => undefined,
+      );
       if (isRetried(error)) return undefined;
       throw error;
     }
