@@ -9,7 +9,7 @@ export {
   writeFileAtomically,
 } from './atomic-file.ts';
 export { type Capabilities, requireCapability } from './capabilities.ts';
-export { type Clock, type FakeClock, fakeClock, systemClock } from './clock.ts';
+export { type Clock, type FakeClock, fakeClock, longestTimer, systemClock } from './clock.ts';
 export {
   type CallOptions,
   Component,
@@ -36,6 +36,7 @@ export {
 } from './context.ts';
 export { Environment, type EnvironmentProblem, type VariableOptions } from './environment.ts';
 export {
+  abortReason,
   type Classification,
   type Classify,
   classifyAbort,
@@ -50,6 +51,7 @@ export {
   invalidArgument,
   type Outcome,
   systemErrorCode,
+  withOutcome,
   wrapError,
 } from './errors.ts';
 export {

@@ -1,9 +1,18 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+import { sql } from 'kysely';
 import { afterEach, describe, expect, it } from 'vitest';
 
-import { definePolicy, fakeClock, InfrastructureError, runWithContext } from '../core/index.ts';
+import {
+  abortable,
+  definePolicy,
+  fakeClock,
+  InfrastructureError,
+  runWithContext,
+} from '../core/index.ts';
 import { systemClock } from '../core/index.ts';
 import { Database } from './database.ts';
-import type { DatabaseDriver } from './driver.ts';
+import type { DatabaseDriver, DriverTransaction } from './driver.ts';
 import { SqliteDriver } from './sqlite/sqlite-driver.ts';
 
 interface Schema {
@@ -72,6 +81,19 @@ describe('transaction › retries', () => {
     expect(seen).toEqual(['committed']);
   });
 
+  it('what is to run after a rollback runs for each run that was rolled back', async () => {
+    const { database, clock } = await colliding(2);
+    const undone: number[] = [];
+    let runs = 0;
+    const transaction = database.transaction(async () => {
+      const run = (runs += 1);
+      database.afterRollback(() => void undone.push(run));
+    });
+    for (let step = 0; step < 3; step += 1) await clock.advance(1000);
+    await transaction;
+    expect(undone).toEqual([1, 2]);
+  });
+
   it('gives up after so many', async () => {
     const { database, clock } = await colliding(10);
     let runs = 0;
@@ -120,7 +142,90 @@ describe('transaction › retries', () => {
   });
 });
 
+describe('transaction › an engine that cannot undo', () => {
+  /** A database whose transactions are broken in the given way. */
+  async function breaking(
+    change: (transaction: DriverTransaction) => Partial<DriverTransaction>,
+  ): Promise<Database<Schema>> {
+    const driver = new SqliteDriver({
+      file: ':memory:',
+      synchronous: 'normal',
+      waitTimeout: 1000,
+      clock: systemClock,
+    });
+    const begin = driver.begin.bind(driver);
+    const broken: Partial<DatabaseDriver> = {
+      begin: async (signal) => {
+        const transaction = await begin(signal);
+        return Object.assign(transaction, change(transaction));
+      },
+    };
+    const database = new Database<Schema>(Object.assign(driver, broken));
+    opened.push(database);
+    await database.query.schema.createTable('item').addColumn('id', 'integer').execute();
+    return database;
+  }
+
+  it("still throws the function's own error, and runs what follows a rollback", async () => {
+    const database = await breaking((transaction) => {
+      const rollback = transaction.rollback.bind(transaction);
+      return {
+        rollback: async () => {
+          await rollback();
+          throw new Error('the connection was lost');
+        },
+      };
+    });
+    const mine = new Error('mine');
+    let isUndone = false;
+    const transaction = database.transaction(async () => {
+      database.afterRollback(() => void (isUndone = true));
+      throw mine;
+    });
+    await expect(transaction).rejects.toBe(mine);
+    expect(isUndone).toBe(true);
+  });
+
+  it('commits nothing of a nested transaction that failed', async () => {
+    const database = await breaking(() => ({
+      rollbackToSavepoint: () => {
+        throw new Error('out of memory');
+      },
+    }));
+    const mine = new Error('mine');
+    const transaction = database.transaction(
+      async () => {
+        const nested = database.transaction(async () => {
+          await database.query.insertInto('item').values({ id: 1 }).execute();
+          throw mine;
+        });
+        await expect(nested).rejects.toBe(mine);
+      },
+      { retries: 0 },
+    );
+    await expect(transaction).rejects.toMatchObject({ code: 'aborted', outcome: 'not-applied' });
+    expect(await ids(database)).toEqual([]);
+  });
+});
+
 describe('transaction › signal', () => {
+  it.each(['options', 'context'] as const)(
+    'of the %s ends the wait before a retry, and nothing was applied',
+    async (where) => {
+      const { database, clock } = await colliding(1);
+      const controller = new AbortController();
+      const { signal } = controller;
+      const run = async (): Promise<unknown> =>
+        await database
+          .transaction(async () => undefined, where === 'options' ? { signal } : {})
+          .catch((reason: unknown) => reason);
+      const error = where === 'options' ? run() : runWithContext({ signal }, run);
+      while (clock.sleepers === 0) await nextTurn();
+      controller.abort();
+      expect(await error).toMatchObject({ code: 'cancelled', outcome: 'not-applied' });
+    },
+  );
+
   it('is that of the context when none is given', async () => {
     const { database } = await colliding(0);
     const controller = new AbortController();
@@ -133,6 +238,130 @@ describe('transaction › signal', () => {
       await expect(transaction).rejects.toMatchObject({ code: 'cancelled' });
     });
     expect(await ids(database)).toEqual([]);
+  });
+});
+
+describe('abort › in the midst of a commit', () => {
+  it('what follows it still runs, once it took effect', async () => {
+    const policy = definePolicy('impatient', { timeout: 20 });
+    const driver = new SqliteDriver({
+      file: ':memory:',
+      synchronous: 'normal',
+      waitTimeout: 1000,
+      clock: systemClock,
+    });
+    const begin = driver.begin.bind(driver);
+    const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
+    const broken: Partial<DatabaseDriver> = {
+      begin: async (signal) => {
+        const transaction = await begin(signal);
+        const commit = transaction.commit.bind(transaction);
+        transaction.commit = async () => {
+          await commit();
+          await answered;
+        };
+        return transaction;
+      },
+    };
+    const database = new Database<Schema>(Object.assign(driver, broken), { policy });
+    opened.push(database);
+    const { promise: told, resolve: tell } = Promise.withResolvers<string>();
+    const transaction = database.transaction(async () => {
+      await database.afterCommit(() => {
+        tell('committed');
+      });
+    });
+    await expect(transaction).rejects.toMatchObject({
+      code: 'deadline-exceeded',
+      outcome: 'unknown',
+    });
+    answer();
+    expect(await told).toBe('committed');
+  });
+});
+
+describe('abort › while the database starts', () => {
+  it('a stream that is cancelled does not end the start for others', async () => {
+    const driver = new SqliteDriver({
+      file: ':memory:',
+      synchronous: 'normal',
+      waitTimeout: 1000,
+      clock: systemClock,
+    });
+    const start = driver.start.bind(driver);
+    const { promise: connected, resolve: connect } = Promise.withResolvers<void>();
+    const slow: Partial<DatabaseDriver> = {
+      start: async (signal) => {
+        await (signal ? abortable(connected, signal) : connected);
+        await start();
+      },
+    };
+    const database = new Database<Schema>(Object.assign(driver, slow));
+    opened.push(database);
+    const controller = new AbortController();
+    const stream = database.query
+      .selectFrom('item')
+      .select('id')
+      .stream({ chunkSize: 1, signal: controller.signal });
+    const cancelled = stream.next().catch((reason: unknown) => reason);
+    const other = sql<{ one: number }>`select 1 as one`.execute(database.query);
+    controller.abort();
+    connect();
+    expect((await other).rows).toEqual([{ one: 1 }]);
+    expect(await cancelled).toMatchObject({ code: 'cancelled' });
+  });
+});
+
+describe('abort › before a call has reached the engine', () => {
+  it('nothing was applied', async () => {
+    const { database } = await colliding(0);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const insert = database.query.insertInto('item').values({ id: 1 });
+    const caught = (reason: unknown): unknown => reason;
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    const { promise: held, resolve: hold } = Promise.withResolvers<void>();
+    const holder = database.transaction(async () => {
+      hold();
+      await released;
+      return await insert.execute({ signal }).catch(caught);
+    });
+    await held;
+    const waiting = [
+      insert.execute({ signal }).catch(caught),
+      database.transaction(async () => undefined, { signal }).catch(caught),
+    ];
+    controller.abort();
+    const expected: unknown = expect.objectContaining({
+      code: 'cancelled',
+      outcome: 'not-applied',
+    });
+    expect(await Promise.all(waiting)).toEqual([expected, expected]);
+    release();
+    expect(await holder).toEqual(expected);
+    expect(await ids(database)).toEqual([]);
+  });
+
+  it('a transaction that cannot begin was not applied, so that a policy may begin it again', async () => {
+    const policy = definePolicy('eager', { retry: { attempts: 1, initialDelay: 1 } });
+    const driver = new SqliteDriver({
+      file: ':memory:',
+      synchronous: 'normal',
+      waitTimeout: 1000,
+      clock: systemClock,
+    });
+    const begin = driver.begin.bind(driver);
+    let isLost = true;
+    const broken: Partial<DatabaseDriver> = {
+      begin: async (signal) => {
+        if (!isLost) return await begin(signal);
+        isLost = false;
+        throw Object.assign(new Error('lost'), { code: 'ECONNRESET' });
+      },
+    };
+    const database = new Database<Schema>(Object.assign(driver, broken), { policy });
+    opened.push(database);
+    expect(await database.transaction(async () => 'done')).toBe('done');
   });
 });
 

@@ -13,7 +13,9 @@ import {
   operation,
   type OperationAttributes,
   systemClock,
+  withOutcome,
 } from '../core/index.ts';
+import { abortedBefore } from './aborted.ts';
 import type {
   DatabaseDriver,
   DriverTransaction,
@@ -124,8 +126,7 @@ export class Database<
     for (let attempt = 0; ; attempt += 1) {
       const ended = await this.#outermostTransaction(fn, options, attempt);
       if (ended !== undefined) return await this.#conclude(ended);
-      // Full jitter: those who collided must not meet again.
-      await this.#clock.sleep(Math.random() * Math.min(1000, 10 * 2 ** attempt), options.signal);
+      await this.#pauseBeforeRetry(attempt, options.signal ?? currentContext().signal);
     }
   }
 
@@ -273,7 +274,7 @@ export class Database<
     ) => Result | Promise<Result>,
   ): Promise<Result> {
     try {
-      signal?.throwIfAborted();
+      if (signal?.aborted) throw abortedBefore(signal);
       const result: Result = await scope.use((transaction) => fn(transaction, signal), signal);
       if (result !== undefined) counted(attributes, result);
       return result;
@@ -293,7 +294,8 @@ export class Database<
     const { promise: ended, resolve: end, reject: fail } = Promise.withResolvers<void>();
     operation('database', 'stream', attributes, async () => await ended).catch(() => undefined);
     try {
-      if (scope === undefined) await this.start({ signal });
+      // The start goes on for whoever else waits for it, also when this stream is cancelled.
+      if (scope === undefined) await (signal ? abortable(this.start(), signal) : this.start());
       const streaming = { ...options, signal };
       const stream =
         scope === undefined
@@ -317,9 +319,18 @@ export class Database<
     try {
       if (parent !== undefined) return await parent.nest();
       await this.start();
-      return await TransactionScope.begin(this.driver);
+      return await this.#beginOutermost();
     } catch (error) {
       throw this.wrap(error, 'transaction');
+    }
+  }
+
+  async #beginOutermost(signal?: AbortSignal): Promise<TransactionScope> {
+    try {
+      return await TransactionScope.begin(this.driver, signal);
+    } catch (error) {
+      // Nothing has been done that could have been applied, whatever became of the engine.
+      throw withOutcome(this.wrap(error, 'transaction', signal), 'not-applied');
     }
   }
 
@@ -335,19 +346,23 @@ export class Database<
       error.component === 'database' &&
       error.retryable;
     const attributes: OperationAttributes = { attempt };
+    let running: Promise<Attempt<Result>> | undefined;
     try {
-      const ended = await this.run(
-        'transaction',
-        attributes,
-        { signal },
-        async (current) =>
-          await this.#attempt(await TransactionScope.begin(this.driver, current), fn, {
-            attributes,
-            signal: current,
-          }),
-      );
-      return !ended.committed && isRetried(ended.error) ? undefined : ended;
+      const ended = await this.run('transaction', attributes, { signal }, async (current) => {
+        const scope = await this.#beginOutermost(current);
+        running = this.#attempt(scope, fn, { attributes, signal: current });
+        return await running;
+      });
+      if (ended.committed || !isRetried(ended.error)) return ended;
+      // This attempt has rolled back, whatever becomes of the next one.
+      await this.#runCallbacks(ended.scope);
+      return undefined;
     } catch (error) {
+      // A policy that gives up in the midst of the commit leaves it to take effect or not; what follows must happen even so.
+      void running?.then(
+        async ({ scope }) => await this.#runCallbacks(scope),
+        () => undefined,
+      );
       if (isRetried(error)) return undefined;
       throw error;
     }
@@ -386,7 +401,8 @@ export class Database<
       value = await (signal === undefined ? work : abortable(work, signal));
     } catch (error) {
       attributes['committed'] = false;
-      await scope.rollback();
+      // Whatever comes of it, the driver leaves nothing open; the function's error is the one to tell.
+      await scope.rollback().catch(() => undefined);
       return {
         committed: false,
         scope,
@@ -402,15 +418,31 @@ export class Database<
     return { committed: true, scope, value };
   }
 
-  async #conclude<Result>(ended: Attempt<Result>): Promise<Result> {
+  async #pauseBeforeRetry(attempt: number, signal: AbortSignal | undefined): Promise<void> {
+    // Full jitter: those who collided must not meet again.
+    const milliseconds = Math.random() * Math.min(1000, 10 * 2 ** attempt);
+    try {
+      await this.#clock.sleep(milliseconds, signal);
+    } catch (error) {
+      throw signal?.aborted ? this.#aborted(signal) : error;
+    }
+  }
+
+  /** Runs what is due when the outermost level has settled; gives what it threw. */
+  async #runCallbacks(scope: TransactionScope): Promise<readonly unknown[]> {
     const errors: unknown[] = [];
-    for (const callback of ended.scope.dueCallbacks()) {
+    for (const callback of scope.dueCallbacks()) {
       try {
         await callback();
       } catch (error) {
         errors.push(error);
       }
     }
+    return errors;
+  }
+
+  async #conclude<Result>(ended: Attempt<Result>): Promise<Result> {
+    const errors = await this.#runCallbacks(ended.scope);
     if (!ended.committed) throw ended.error;
     if (errors.length === 0) return ended.value;
     throw new InfrastructureError({

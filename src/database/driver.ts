@@ -70,6 +70,6 @@ export interface DriverTransaction {
   releaseSavepoint(name: string): void | Promise<void>;
   /** Releases the connection, whether it succeeds or throws; when it throws, nothing of the transaction is left open. */
   commit(): void | Promise<void>;
-  /** Releases the connection, whether it succeeds or throws. */
+  /** Releases the connection, whether it succeeds or throws; when it throws, nothing of the transaction is left open. */
   rollback(): void | Promise<void>;
 }

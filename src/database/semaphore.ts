@@ -1,14 +1,12 @@
-import { InfrastructureError } from '../core/index.ts';
+import { InfrastructureError, longestTimer } from '../core/index.ts';
+import { abortedBefore } from './aborted.ts';
 
 /** How long, and for whom, a place is waited for. */
 export interface AcquireOptions {
-  /** In milliseconds. */
+  /** In milliseconds, at most {@link longestTimer}. */
   readonly timeout: number;
   readonly signal?: AbortSignal | undefined;
 }
-
-/** The longest that a timer can wait, in milliseconds: 24 days. */
-const longestTimeout = 2 ** 31 - 1;
 
 interface Waiter {
   readonly admit: () => void;
@@ -42,9 +40,12 @@ export class Semaphore {
     return true;
   }
 
-  /** Takes a place. Throws the signal's reason, or `resource-exhausted` with the number of those who wait. */
+  /**
+   * Takes a place. Throws `cancelled` or `deadline-exceeded` when the signal is aborted, or `resource-exhausted` with the number
+   * of those who wait; each with outcome `not-applied`.
+   */
   async acquire({ timeout, signal }: AcquireOptions): Promise<void> {
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw abortedBefore(signal);
     if (this.tryAcquire()) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const waiter: Waiter = { admit: resolve, refuse: reject };
@@ -53,7 +54,7 @@ export class Semaphore {
       if (this.#waiters.delete(waiter)) reject(error);
     };
     const onAbort = (): void => {
-      giveUp(signal?.reason);
+      if (signal) giveUp(abortedBefore(signal));
     };
     const timer = setTimeout(() => {
       giveUp(this.#timedOut(timeout));
@@ -78,12 +79,12 @@ export class Semaphore {
     this.#free += 1;
   }
 
-  /** Resolves once nobody holds a place; those who wait go first. Throws the signal's reason. */
+  /** Resolves once nobody holds a place; those who wait go first. Throws as `acquire` does. */
   async untilIdle(signal?: AbortSignal): Promise<void> {
     let taken = 0;
     try {
       for (; taken < this.#places; taken += 1)
-        await this.acquire({ timeout: longestTimeout, signal });
+        await this.acquire({ timeout: longestTimer, signal });
     } finally {
       for (; taken > 0; taken -= 1) this.release();
     }

@@ -30,6 +30,8 @@ export class TransactionScope {
   readonly #turn = new Semaphore('a transaction whose nested transaction is still open', 1);
   readonly #callbacks: RegisteredCallback[];
   #state: 'active' | 'committed' | 'rolled back' = 'active';
+  /** Why this level holds work of a nested one that failed and could not be undone alone. */
+  #leftover: unknown;
 
   private constructor(
     transaction: DriverTransaction,
@@ -85,6 +87,16 @@ export class TransactionScope {
   /** Commits, or releases the savepoint. When it throws, this level has been rolled back. */
   async commit(): Promise<void> {
     this.#assertActive();
+    if (this.#leftover !== undefined) {
+      await this.rollback();
+      throw new InfrastructureError({
+        code: 'aborted',
+        component: 'database',
+        message:
+          'the transaction was rolled back, since one nested in it failed and could not be undone alone',
+        cause: this.#leftover,
+      });
+    }
     if (!this.#turn.isIdle) {
       await this.rollback();
       throw new InfrastructureError({
@@ -149,8 +161,13 @@ export class TransactionScope {
   async #undo(): Promise<void> {
     const parent = this.#parent;
     if (parent === undefined || this.#savepoint === undefined || !parent.isActive) return;
-    await this.#transaction.rollbackToSavepoint(this.#savepoint);
-    await this.#transaction.releaseSavepoint(this.#savepoint);
+    try {
+      await this.#transaction.rollbackToSavepoint(this.#savepoint);
+      await this.#transaction.releaseSavepoint(this.#savepoint);
+    } catch (error) {
+      parent.#leftover = error;
+      throw error;
+    }
   }
 
   async #useInTurn<Result>(

@@ -210,7 +210,7 @@ class UndecodableError extends Error {
 
 /** What is kept of an error: never more than its message, without credentials. */
 function describeFailure(error: unknown, at: number): JobFailure {
-  // Core knows what any thrown value says for itself; a class of our own would replace that.
+  // With a code given, core keeps the words of whatever was thrown.
   const { message } = wrapError(error, { component: 'queue' }, () => ({ code: 'internal' }));
   const name = error instanceof Error ? error.name : 'Error';
   return {

@@ -156,6 +156,23 @@ describe('worker', () => {
     expect((await queue.counts()).active).toBe(1);
   });
 
+  it('says that the engine fails, and blames no handler, when it cannot give its jobs back', async () => {
+    driver.failing.add('settle');
+    const started = await start(() => undefined);
+    await queue.enqueue(note, { text: 'a' });
+    await turns();
+    const closed = started.close().catch((error: unknown) => error);
+    await turns();
+    await clock.advance(5000);
+    worker = undefined;
+    expect(await closed).toMatchObject({
+      code: 'deadline-exceeded',
+      message: expect.stringMatching(
+        /did not take .* 1 jobs \("note"\).*no answer to settle/,
+      ) as string,
+    });
+  });
+
   it('refuses options that make no sense', () => {
     const handled = note.handle(() => undefined);
     for (const options of [

@@ -130,7 +130,8 @@ export class Worker implements Managed {
       if (signal?.aborted) onAbort();
       await Promise.all(
         this.#line.splice(0).map(async (attempt) => {
-          await this.#settler.settle(attempt.release());
+          // The settler goes on for others in the context that it was called in, and this caller's may be cancelled.
+          await outsideOfAnyContext(() => this.#settler.settle(attempt.release()));
           this.#attempts.delete(attempt);
         }),
       );
@@ -167,7 +168,8 @@ export class Worker implements Managed {
 
   /**
    * Ends the worker: aborts what runs, gives it back, and stops. Drain it before, so that running jobs can finish. A handler
-   * that ignores its signal is waited for 5 s; then `deadline-exceeded` names it, and its lease ends by itself. Safe to call again.
+   * that ignores its signal is waited for 5 s, and so is an engine that does not take what became of the jobs; then
+   * `deadline-exceeded` names it, and the leases end by themselves. Safe to call again.
    */
   async close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -212,13 +214,19 @@ export class Worker implements Managed {
     this.#keeper.stop();
     clearInterval(this.#keepAlive);
     if (isDrained) return;
-    const names = new Set(Array.from(this.#running.keys(), ({ claimed }) => `"${claimed.name}"`));
+    const names = new Set(Array.from(this.#attempts, ({ claimed }) => `"${claimed.name}"`));
+    const subject = `${this.#attempts.size} jobs (${[...names].join(', ')})`;
+    const { failure } = this.#settler;
     throw new InfrastructureError({
       code: 'deadline-exceeded',
       component: this.component,
       adapter: this.adapter,
       operation: 'close',
-      message: `${this.#running.size} jobs (${[...names].join(', ')}) did not end within ${abortGrace} ms of their signal's abort; they run again when their leases end: pass the handler's signal to what it awaits`,
+      message:
+        failure === undefined
+          ? `${subject} did not end within ${abortGrace} ms of their signal's abort; they run again when their leases end: pass the handler's signal to what it awaits`
+          : `the queue did not take within ${abortGrace} ms what became of ${subject}; they run again when their leases end: ${failure.message}`,
+      ...(failure === undefined ? {} : { cause: failure }),
     });
   }
 

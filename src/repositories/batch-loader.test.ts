@@ -139,3 +139,20 @@ test('repositories › operations › each call is one event with its collection
     ['repositories', 'getById', { adapter: 'memory', collection: 'samples' }, 'not-found'],
   ]);
 });
+
+test('repositories › findById › who changes what it got changes it for nobody else', async () => {
+  const driver = new CountingDriver('samples', 'id');
+  const repository = new EntityRepository<Sample>(driver, {
+    // In place, as soon as it is given the row.
+    toEntity: (row) => Object.assign(row, { rank: row.rank + 1 }),
+  });
+  await repository.insert(sample('a'));
+  const { signal } = new AbortController();
+  const found = await Promise.all([
+    repository.findById('a'),
+    repository.findById('a', { signal }),
+    repository.findById('a'),
+  ]);
+  expect(found.map((each) => each?.rank)).toEqual([1, 1, 1]);
+  expect(driver.batches).toEqual([['a']]);
+});

@@ -6,7 +6,8 @@ type Load = (ids: readonly unknown[], signal: AbortSignal | undefined) => Promis
 
 interface Batch {
   readonly context: Context;
-  readonly ids: Set<unknown>;
+  /** How many asked for each. */
+  readonly ids: Map<unknown, number>;
   /** Of those who wait; `undefined` for who cannot be aborted. */
   readonly signals: Set<AbortSignal | undefined>;
   readonly rows: Promise<Map<unknown, Row>>;
@@ -31,17 +32,16 @@ export class BatchLoader {
   async load(id: unknown, signal: AbortSignal | undefined): Promise<Row | undefined> {
     const context = currentContext();
     const batch = this.#open.find((open) => open.context === context) ?? this.#begin(context);
-    const isFirst = !batch.ids.has(id);
-    if (isFirst) batch.ids.add(id);
+    batch.ids.set(id, (batch.ids.get(id) ?? 0) + 1);
     batch.signals.add(signal);
     const rows = await (signal === undefined ? batch.rows : abortable(batch.rows, signal));
     const row = rows.get(id);
-    // Each caller may change what it gets.
-    return row === undefined || isFirst ? row : copyRow(row);
+    // Each caller may change what it gets, and those who asked for the same do not go on at the same moment.
+    return row === undefined || batch.ids.get(id) === 1 ? row : copyRow(row);
   }
 
   #begin(context: Context): Batch {
-    const ids = new Set<unknown>();
+    const ids = new Map<unknown, number>();
     const signals = new Set<AbortSignal | undefined>();
     const batch: Batch = { context, ids, signals, rows: this.#loadLater(ids, signals) };
     this.#open.push(batch);
@@ -49,14 +49,14 @@ export class BatchLoader {
   }
 
   async #loadLater(
-    ids: ReadonlySet<unknown>,
+    ids: ReadonlyMap<unknown, number>,
     signals: ReadonlySet<AbortSignal | undefined>,
   ): Promise<Map<unknown, Row>> {
     await endOfTick();
     this.#open = this.#open.filter((batch) => batch.ids !== ids);
     const joint = joinSignals(signals);
     try {
-      const rows = await this.#load([...ids], joint.signal);
+      const rows = await this.#load([...ids.keys()], joint.signal);
       return new Map(rows.map((row) => [row[this.#idField], row]));
     } finally {
       joint.release();

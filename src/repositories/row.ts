@@ -19,7 +19,15 @@ export interface RowOwner {
 export function checkedRow(row: object, owner: RowOwner): Row {
   const copy: Row = {};
   for (const [field, value] of Object.entries(row)) {
-    if (value !== undefined) copy[field] = copyValue(checkValue(field, value, owner));
+    if (value === undefined) continue;
+    // Assigning to it would set the copy's prototype, whose fields would then pass for its own.
+    if (field === '__proto__')
+      throw invalidArgument(
+        owner.origin,
+        `${owner.collection}: a field cannot be called "__proto__": do not store unchecked input`,
+        { field },
+      );
+    copy[field] = copyValue(checkValue(field, value, owner));
   }
   return copy;
 }

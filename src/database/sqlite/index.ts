@@ -1,4 +1,10 @@
-import { type Duration, invalidArgument, systemClock, toMilliseconds } from '../../core/index.ts';
+import {
+  type Duration,
+  invalidArgument,
+  longestTimer,
+  systemClock,
+  toMilliseconds,
+} from '../../core/index.ts';
 import { Database, type DatabaseOptions } from '../database.ts';
 import { SqliteDriver, type SqliteNative } from './sqlite-driver.ts';
 
@@ -40,8 +46,10 @@ export function sqliteDatabase<Schema = unknown>(
   if (!(['normal', 'full'] as readonly string[]).includes(synchronous)) {
     throw invalidArgument(origin, 'synchronous is neither "normal" nor "full"');
   }
+  // SQLite takes whole milliseconds, and timers no more than these.
+  const bound = Math.min(Math.ceil(toMilliseconds(waitTimeout)), longestTimer);
   return new Database<Schema, SqliteDriver>(
-    new SqliteDriver({ file, synchronous, waitTimeout: toMilliseconds(waitTimeout), clock }),
+    new SqliteDriver({ file, synchronous, waitTimeout: bound, clock }),
     options,
   );
 }

@@ -11,6 +11,7 @@ import {
 } from 'kysely';
 
 import { type Classify, type Clock, InfrastructureError } from '../../core/index.ts';
+import { abortedBefore } from '../aborted.ts';
 import type {
   DatabaseCapabilities,
   DatabaseDriver,
@@ -258,7 +259,9 @@ export class SqliteDriver implements DatabaseDriver {
         return fn();
       } catch (error) {
         if (!isBusy(error) || clock.now() >= deadline) throw error;
-        await clock.sleep(pause, signal);
+        await clock.sleep(pause, signal).catch((reason: unknown) => {
+          throw signal?.aborted ? abortedBefore(signal) : reason;
+        });
       }
     }
   }

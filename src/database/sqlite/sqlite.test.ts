@@ -113,6 +113,11 @@ describe('sqlite › the file', () => {
     expect(() => sqliteDatabase({ file: name })).toThrow(expect.objectContaining({ code }));
   });
 
+  it.each([0.25, '30d'] as const)('opens with a wait of %s', async (waitTimeout) => {
+    const database = await openWithItems({ waitTimeout });
+    expect(await database.query.selectFrom('item').selectAll().execute()).toEqual([]);
+  });
+
   it('an unknown synchronous mode is refused', () => {
     // As from an environment variable.
     const synchronous = 'off; drop table item' as 'normal';

@@ -224,6 +224,25 @@ export const workerCases: readonly QueueCase[] = [
     },
   ),
   sceneCase(
+    'drain › gives back what waits for its turn also when its caller is cancelled',
+    async ({ queue, withWorker }) => {
+      await queue.enqueueMany(note, [{ text: 'a' }, { text: 'b' }]);
+      const { contexts, handler, open } = gate();
+      await withWorker([note.handle(handler)], { concurrency: 1, prefetch: 1 }, async (worker) => {
+        await until(() => contexts.length === 1, 'the first job runs');
+        let isDrained = false;
+        void runWithContext({ signal: AbortSignal.abort() }, async () => {
+          await worker.drain();
+          isDrained = true;
+        });
+        open();
+        await until(() => isDrained, 'the worker is drained');
+        const { waiting, active } = await queue.counts();
+        assert.deepEqual({ waiting, active }, { waiting: 1, active: 0 });
+      });
+    },
+  ),
+  sceneCase(
     'worker › each attempt is one operation event, which tells how it ended',
     async ({ queue, withWorker, clock, driver }) => {
       const events: OperationEvent[] = [];

@@ -39,6 +39,15 @@ export const writingCases: readonly Case[] = [
     },
   },
   {
+    id: 'insert › a field that would pass for the prototype of the entity is refused',
+    run: async ({ repository }) => {
+      const entity = sample('a');
+      Object.defineProperty(entity, '__proto__', { value: { code: 'x' }, enumerable: true });
+      await rejectsWith(repository.insert(entity), 'invalid-argument');
+      assert.equal(await repository.count(), 0);
+    },
+  },
+  {
     id: 'insert › keeps no hold of what it was given, and gives away nothing it holds',
     run: async ({ repository }) => {
       const entity = sample('a', {

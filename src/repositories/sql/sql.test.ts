@@ -1,7 +1,9 @@
 import { expect, onTestFinished, test } from 'vitest';
 
-import { subscribeToOperations } from '../../core/index.ts';
+import { subscribeToOperations, systemClock } from '../../core/index.ts';
+import { Database } from '../../database/index.ts';
 import { type SqliteDatabase, sqliteDatabase } from '../../database/sqlite/index.ts';
+import { SqliteDriver } from '../../database/sqlite/sqlite-driver.ts';
 import { type Columns, type SqlRepository, sqlRepository } from './index.ts';
 
 interface Note {
@@ -52,6 +54,22 @@ test('sqlRepository › construction › columns that make no sense are refused 
   expect(() =>
     sqlRepository<Note>({ database, table: 'notes', columns: { text: 'text' } as never }),
   ).toThrow(/"id" has none/);
+});
+
+test('sqlRepository › construction › a database of another engine is refused, as its SQL means other things', () => {
+  const other = Object.assign(
+    new SqliteDriver({
+      file: ':memory:',
+      synchronous: 'normal',
+      waitTimeout: 1,
+      clock: systemClock,
+    }),
+    { adapter: 'other' },
+  );
+  const database = new Database(other);
+  expect(() => sqlRepository<Note>({ database, table: 'notes', columns })).toThrow(
+    expect.objectContaining({ code: 'unimplemented' }),
+  );
 });
 
 test('sqlRepository › errors › a missing table or column shows at the first call, and names itself', async () => {
@@ -136,6 +154,19 @@ test('sqlRepository › find › values are parameters and never part of the sta
   ).toBe(1);
   unsubscribe();
   expect(statements.join()).not.toContain('drop table');
+});
+
+test('sqlRepository › criteria › thousands of them may be combined', async () => {
+  const { notes } = await subject();
+  await notes.insertMany([
+    note,
+    { ...note, id: 'b', views: 2999 },
+    { ...note, id: 'c', views: -1 },
+  ]);
+  const each = Array.from({ length: 3000 }, (_, views) => ({ views }));
+  expect((await notes.find({ or: each })).map(({ id }) => id)).toEqual(['a', 'b']);
+  const none = each.map((criteria) => ({ not: criteria }));
+  expect((await notes.find({ and: none })).map(({ id }) => id)).toEqual(['c']);
 });
 
 test('sqlRepository › close › leaves the database to its owner', async () => {

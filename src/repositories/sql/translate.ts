@@ -34,13 +34,17 @@ function translatePart(
 ): Expression<SqlBool> {
   switch (condition.kind) {
     case 'all':
-      return builder.and(condition.of.map((part) => translatePart(part, target, exact)));
+      return joined(
+        condition.of.map((part) => translatePart(part, target, exact)),
+        (parts) => builder.and(parts),
+      );
     case 'any':
-      return builder.or(
+      return joined(
         condition.of
           // "or is null", of a column that never is, would only keep an index from being used.
           .filter((part) => !isNever(part, target))
           .map((part) => translatePart(part, target, exact)),
+        (parts) => builder.or(parts),
       );
     case 'not':
       return builder.not(translatePart(condition.of, target, true));
@@ -54,6 +58,16 @@ function translatePart(
     default:
       return translateComparison(condition, target, exact);
   }
+}
+
+// To SQLite a chain of n parts is n levels deep, and it takes 1,000 of them: a long one is halved, and its halves are.
+function joined(
+  parts: readonly Expression<SqlBool>[],
+  join: (parts: readonly Expression<SqlBool>[]) => Expression<SqlBool>,
+): Expression<SqlBool> {
+  if (parts.length <= 100) return join(parts);
+  const middle = Math.floor(parts.length / 2);
+  return join([joined(parts.slice(0, middle), join), joined(parts.slice(middle), join)]);
 }
 
 function translateComparison(
