@@ -50,6 +50,7 @@ export {
   invalidArgument,
   type Outcome,
   systemErrorCode,
+  withOutcome,
   wrapError,
 } from './errors.ts';
 export {
