@@ -83,7 +83,10 @@ describe('start', () => {
       tries += 1;
       if (tries === 1) throw Object.assign(new Error('reset'), { code: 'ECONNRESET' });
     };
-    const retrying = make({ start }, definePolicy('x', { retry: { attempts: 1, initialDelay: 0 } }));
+    const retrying = make(
+      { start },
+      definePolicy('x', { retry: { attempts: 1, initialDelay: 0 } }),
+    );
     // Not repeatable, but no call was made yet.
     expect(await retrying.thing.call(async () => 'done')).toBe('done');
     const hanging = make(
@@ -99,7 +102,8 @@ describe('start', () => {
   it('one caller that gives it up leaves it to the others', async () => {
     const gate = Promise.withResolvers<void>();
     const { thing } = make({
-      start: async (signal) => await abortable(gate.promise, signal ?? new AbortController().signal),
+      start: async (signal) =>
+        await abortable(gate.promise, signal ?? new AbortController().signal),
     });
     const controller = new AbortController();
     const first = thing.start({ signal: controller.signal });
@@ -165,9 +169,10 @@ describe('close', () => {
         await abortable(new Promise<never>(() => undefined), signal ?? AbortSignal.timeout(1e9)),
     });
     const call = thing.call(async () => log.push('ran'));
-    const refused = expect(call).rejects.toMatchObject({ outcome: 'not-applied' });
-    await thing.close();
-    await refused;
+    await Promise.all([
+      expect(call).rejects.toMatchObject({ outcome: 'not-applied' }),
+      thing.close(),
+    ]);
     expect(log).toEqual(['close']);
   });
 

@@ -232,11 +232,7 @@ export class HttpClient extends Component<FetchDriver> {
     const response = await this.#follow(url, withAuthorization(request, header), signal);
     if (response.status !== 401 || !this.#authorization.refuse(header)) return response;
     await response.body?.cancel();
-    return await this.#follow(
-      url,
-      withAuthorization(request, await this.#header(signal)),
-      signal,
-    );
+    return await this.#follow(url, withAuthorization(request, await this.#header(signal)), signal);
   }
 
   // Without a token nothing is sent, whatever became of the provider's own request.
