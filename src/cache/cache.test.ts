@@ -62,6 +62,33 @@ function refusedConnection(): Error {
 }
 
 describe('cache › a cache that is down', () => {
+  it('a change whose answer was lost is not answered with a load that began before it', async () => {
+    const lost = Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' });
+    const changes: readonly ((cache: Cache) => Promise<unknown>)[] = [
+      (cache) => cache.set('a', 5),
+      (cache) => cache.delete('a'),
+      (cache) => cache.increment('a'),
+      (cache) => cache.compareAndSet('a', 5, { version: undefined }),
+    ];
+    for (const change of changes) {
+      const { driver, wire } = remote();
+      const cache = new Cache(wire);
+      const old = Promise.withResolvers<number>();
+      const began = Promise.withResolvers<void>();
+      const before = cache.getOrSet('a', async () => {
+        began.resolve();
+        return await old.promise;
+      });
+      await began.promise;
+      driver.error = lost;
+      await expect(change(cache)).rejects.toMatchObject({ code: 'unavailable' });
+      driver.error = undefined;
+      expect(await cache.getOrSet('a', () => 2)).toBe(2);
+      old.resolve(1);
+      await before;
+    }
+  });
+
   it('costs getOrSet nothing but the load', async () => {
     const { driver, wire } = remote();
     const cache = new Cache(wire);

@@ -185,12 +185,17 @@ export class Cache<AnyDriver extends CacheDriver = CacheDriver> extends Componen
       });
       checkKey(key);
       const write = this.#writeOf(key, value, resolveSettings(options, this.#defaults));
-      const [isMade = false] = await this.driver.set(
-        [{ ...write, condition: { version: options.version } }],
-        signal,
-      );
-      if (isMade) this.#flights.detach([key]);
-      return isMade;
+      let isMade = true;
+      try {
+        [isMade = false] = await this.driver.set(
+          [{ ...write, condition: { version: options.version } }],
+          signal,
+        );
+        return isMade;
+      } finally {
+        // Also when the answer was lost.
+        if (isMade) this.#flights.detach([key]);
+      }
     });
   }
 
@@ -215,8 +220,12 @@ export class Cache<AnyDriver extends CacheDriver = CacheDriver> extends Componen
       if (!Number.isSafeInteger(by))
         throw invalidArgument({ component: 'cache' }, 'by is not a safe integer');
       const { entry: initial } = this.#writeOf(key, by, resolveSettings(options, this.#defaults));
-      const sum = await this.driver.increment(key, { by, initial }, signal);
-      this.#flights.detach([key]);
+      let sum: number | undefined;
+      try {
+        sum = await this.driver.increment(key, { by, initial }, signal);
+      } finally {
+        this.#flights.detach([key]);
+      }
       if (sum !== undefined) return sum;
       throw new InfrastructureError({
         code: 'failed-precondition',

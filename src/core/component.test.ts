@@ -4,7 +4,7 @@ import { type CallOptions, Component, type Driver, type RunOptions } from './com
 import { runWithContext } from './context.ts';
 import { InfrastructureError } from './errors.ts';
 import { subscribeToOperations } from './operation.ts';
-import { definePolicy, type Policy } from './policies.ts';
+import { abortable, definePolicy, type Policy } from './policies.ts';
 
 class Thing extends Component {
   async call<Result>(
@@ -65,6 +65,55 @@ describe('start', () => {
     expect(tries).toBe(2);
   });
 
+  it('a call whose signal is aborted does not wait for it, and nothing was applied', async () => {
+    const gate = Promise.withResolvers<void>();
+    const { thing } = make({ start: async () => await gate.promise });
+    const controller = new AbortController();
+    const call = thing.call(async () => 'ran', { signal: controller.signal });
+    const other = thing.call(async () => 'other');
+    controller.abort();
+    await expect(call).rejects.toMatchObject({ code: 'cancelled', outcome: 'not-applied' });
+    gate.resolve();
+    expect(await other).toBe('other');
+  });
+
+  it('takes part in the timeouts and retries of the call that waits for it', async () => {
+    let tries = 0;
+    const start = async (): Promise<void> => {
+      tries += 1;
+      if (tries === 1) throw Object.assign(new Error('reset'), { code: 'ECONNRESET' });
+    };
+    const retrying = make(
+      { start },
+      definePolicy('x', { retry: { attempts: 1, initialDelay: 0 } }),
+    );
+    // Not repeatable, but no call was made yet.
+    expect(await retrying.thing.call(async () => 'done')).toBe('done');
+    const hanging = make(
+      { start: async () => await new Promise<never>(() => undefined) },
+      definePolicy('y', { timeout: 5 }),
+    );
+    await expect(hanging.thing.call(async () => 1)).rejects.toMatchObject({
+      code: 'deadline-exceeded',
+      outcome: 'not-applied',
+    });
+  });
+
+  it('one caller that gives it up leaves it to the others', async () => {
+    const gate = Promise.withResolvers<void>();
+    const { thing } = make({
+      start: async (signal) =>
+        await abortable(gate.promise, signal ?? new AbortController().signal),
+    });
+    const controller = new AbortController();
+    const first = thing.start({ signal: controller.signal });
+    const second = thing.start();
+    controller.abort();
+    await expect(first).rejects.toMatchObject({ code: 'cancelled' });
+    gate.resolve();
+    await second;
+  });
+
   it('of a closed one is refused', async () => {
     const { thing } = make();
     await thing.close();
@@ -111,6 +160,19 @@ describe('close', () => {
     gate.resolve();
     await expect(call).rejects.toMatchObject({ code: 'failed-precondition' });
     await closing;
+    expect(log).toEqual(['close']);
+  });
+
+  it('aborts a start under way', async () => {
+    const { thing, log } = make({
+      start: async (signal) =>
+        await abortable(new Promise<never>(() => undefined), signal ?? AbortSignal.timeout(1e9)),
+    });
+    const call = thing.call(async () => log.push('ran'));
+    await Promise.all([
+      expect(call).rejects.toMatchObject({ outcome: 'not-applied' }),
+      thing.close(),
+    ]);
     expect(log).toEqual(['close']);
   });
 

@@ -27,7 +27,7 @@ export interface Driver {
   readonly classify: Classify;
   /**
    * Connects, or makes what must be there. Called before the first other call, and again after it failed. A factory does no
-   * I/O: this does.
+   * I/O: this does. Its signal is aborted by {@link Component.close}, not by a caller: all callers wait for one start.
    */
   start?(signal?: AbortSignal): Promise<void>;
   /** Takes on no new work and resolves when what is under way is done, or the signal is aborted. */
@@ -72,6 +72,7 @@ export abstract class Component<AnyDriver extends Driver = Driver> implements Ma
   #state: State = 'new';
   #starting: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
+  readonly #closed = new AbortController();
 
   constructor(component: string, driver: AnyDriver, options: ComponentOptions = {}) {
     this.component = component;
@@ -98,11 +99,18 @@ export abstract class Component<AnyDriver extends Driver = Driver> implements Ma
     return this.driver.native;
   }
 
-  /** Connects now rather than at the first call, so that a mistake shows at once. Safe to call again. */
+  /**
+   * Connects now rather than at the first call, so that a mistake shows at once. Safe to call again. The signal ends the wait;
+   * the start itself goes on for whoever else waits for it, until it is closed.
+   */
   async start({ signal }: CallOptions = {}): Promise<void> {
     this.#refuseIfClosed('start');
-    this.#starting ??= this.#start(signal);
-    await this.#starting;
+    this.#starting ??= this.#start();
+    try {
+      await (signal ? abortable(this.#starting, signal) : this.#starting);
+    } catch (error) {
+      throw this.wrap(error, 'start', signal);
+    }
   }
 
   /** Takes on no new work and waits for what is under way, where the adapter has such work. */
@@ -119,8 +127,7 @@ export abstract class Component<AnyDriver extends Driver = Driver> implements Ma
   async checkHealth({ signal }: CallOptions = {}): Promise<ComponentHealth> {
     try {
       this.#refuseIfClosed('checkHealth');
-      // The start goes on for whoever else waits for it, also when this check is overdue.
-      if (this.#state === 'new') await (signal ? abortable(this.start(), signal) : this.start());
+      if (this.#state === 'new') await this.start({ signal });
       await this.driver.checkHealth?.(signal);
       return { status: 'ok' };
     } catch (error) {
@@ -174,10 +181,18 @@ export abstract class Component<AnyDriver extends Driver = Driver> implements Ma
     fn: (signal: AbortSignal | undefined) => Promise<Result>,
   ): Promise<Result> {
     const signal = options.signal ?? currentContext().signal;
+    // The start is a part of the call that waits for it, under its policy and its signal.
+    const call =
+      this.#state === 'started'
+        ? fn
+        : async (current: AbortSignal | undefined): Promise<Result> => {
+            await this.#enter(name, current);
+            return await fn(current);
+          };
     try {
       if (signal?.aborted) throw withOutcome(this.wrap(signal.reason, name, signal), 'not-applied');
-      if (this.#state !== 'started') await this.#enter(name);
-      if (this.#executor === undefined || options.guarded === false) return await fn(signal);
+      this.#refuseIfClosed(name);
+      if (this.#executor === undefined || options.guarded === false) return await call(signal);
     } catch (error) {
       throw this.wrap(error, name, signal);
     }
@@ -188,13 +203,18 @@ export abstract class Component<AnyDriver extends Driver = Driver> implements Ma
         repeatable: options.repeatable,
         wrap: (error) => this.wrap(error, name, signal),
       },
-      fn,
+      call,
     );
   }
 
-  async #enter(name: string): Promise<void> {
+  async #enter(name: string, signal: AbortSignal | undefined): Promise<void> {
     this.#refuseIfClosed(name);
-    await this.start();
+    try {
+      await this.start({ signal });
+    } catch (error) {
+      this.#refuseIfClosed(name);
+      throw withOutcome(this.wrap(error, 'start', signal), 'not-applied');
+    }
     this.#refuseIfClosed(name);
   }
 
@@ -203,18 +223,19 @@ export abstract class Component<AnyDriver extends Driver = Driver> implements Ma
     if (this.#state === 'closed') throw this.#closedError(name);
   }
 
-  async #start(signal: AbortSignal | undefined): Promise<void> {
+  async #start(): Promise<void> {
     try {
-      await this.driver.start?.(signal);
+      await this.driver.start?.(this.#closed.signal);
       if (this.#state === 'new') this.#state = 'started';
     } catch (error) {
       this.#starting = undefined;
-      throw this.wrap(error, 'start', signal);
+      throw this.wrap(error, 'start', this.#closed.signal);
     }
   }
 
   async #close(): Promise<void> {
     this.#state = 'closed';
+    this.#closed.abort(new DOMException('closed', 'AbortError'));
     await this.#starting?.catch(() => undefined);
     try {
       await this.driver.close();

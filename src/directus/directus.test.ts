@@ -23,6 +23,7 @@ import {
   subscribeToOperations,
 } from '../core/index.ts';
 import { type DirectusClient, directusClient, type DirectusClientOptions } from './directus.ts';
+import { DirectusSession } from './session.ts';
 
 interface Article {
   readonly id: number;
@@ -367,6 +368,45 @@ describe('directus › login', () => {
   it('sends a one-time password where there is one', async () => {
     await connect({ ...login, otp: async () => '123456' }).start();
     expect(JSON.parse(server.requests[0]?.body ?? '')).toMatchObject({ otp: '123456' });
+  });
+
+  it('a renewal that fails on the way leaves the request not applied, so that it may be repeated', async () => {
+    server.answer('/items/articles', (_, response) => {
+      sendData(response, { id: 2 });
+    });
+    let refreshes = 0;
+    const clock = fakeClock();
+    const client = connect({
+      ...login,
+      clock,
+      fetch: async (input, init) => {
+        const isRefresh = new URL(input).pathname === '/auth/refresh';
+        if (isRefresh && (refreshes += 1) === 1) return new Response(null, { status: 503 });
+        return await fetch(input, init);
+      },
+    });
+    await client.start();
+    await clock.advance(server.tokenLife);
+    await client.request(createItem('articles', { title: 'Two' }));
+    expect([refreshes, server.count('/items/articles')]).toEqual([1, 1]);
+  });
+
+  it('a one-time password that never comes is given up with the client', async () => {
+    const asked = Promise.withResolvers<void>();
+    const session = new DirectusSession(
+      {
+        ...login,
+        otp: async () => {
+          asked.resolve();
+          return await new Promise<never>(() => undefined);
+        },
+      },
+      { clock: fakeClock(), send: async () => await Promise.resolve({}) },
+    );
+    const token = session.token();
+    await asked.promise;
+    await session.close(new AbortController().signal);
+    await expect(token).rejects.toMatchObject({ name: 'AbortError' });
   });
 
   it('is refreshed once for all before the token ends, and never by two at once', async () => {

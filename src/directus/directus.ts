@@ -17,6 +17,7 @@ import {
   type Redacted,
   scrubCredentials,
   systemClock,
+  withOutcome,
 } from '../core/index.ts';
 import { classifySdkError, describeRequest } from './errors.ts';
 import { type AuthRequest, type DirectusCredentials, DirectusSession } from './session.ts';
@@ -117,14 +118,23 @@ export class DirectusClient<Schema> extends Component<DirectusDriver<Schema>> {
     command: RestCommand<Output, Schema>,
     signal: AbortSignal | undefined,
   ): Promise<Output> {
-    const token = await this.#session.token(signal);
+    const token = await this.#token(signal);
     try {
       return await this.native.request(prepare(command, token, signal));
     } catch (error) {
       if (!InfrastructureError.is(error, 'unauthenticated') || !this.#session.refuse(token))
         throw error;
     }
-    return await this.native.request(prepare(command, await this.#session.token(signal), signal));
+    return await this.native.request(prepare(command, await this.#token(signal), signal));
+  }
+
+  // Without a token the command is not sent, whatever became of the login.
+  async #token(signal: AbortSignal | undefined): Promise<Redacted> {
+    try {
+      return await this.#session.token(signal);
+    } catch (error) {
+      throw withOutcome(this.wrap(error, 'request', signal), 'not-applied');
+    }
   }
 }
 

@@ -137,13 +137,14 @@ export class DirectusSession {
   async #login(): Promise<Tokens> {
     if (this.#credentials.token !== undefined) throw new Error('a static token is not renewed');
     const { email, password, otp } = this.#credentials;
+    const signal = this.#signal();
     const body = {
       mode: 'json',
       email,
       password: redact(password).reveal(),
-      ...(otp ? { otp: await otp() } : {}),
+      ...(otp ? { otp: await abortable(Promise.resolve(otp()), signal) } : {}),
     };
-    return this.#read(await this.#send('/auth/login', body, this.#signal()));
+    return this.#read(await this.#send('/auth/login', body, signal));
   }
 
   #signal(): AbortSignal {

@@ -27,15 +27,17 @@ export async function readBounded(
   response: Response,
   maxBytes: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
+  // The answer to a HEAD announces the body that a GET would have.
+  if (response.body === null) return new Uint8Array();
   const announced = Number(response.headers.get('content-length') ?? 0);
   if (announced > maxBytes) {
-    await response.body?.cancel();
+    await response.body.cancel();
     throw tooLarge(maxBytes);
   }
   const chunks: Uint8Array[] = [];
   let size = 0;
   // Leaving the loop by an error cancels the stream.
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of response.body) {
     size += (chunk as Uint8Array).byteLength;
     if (size > maxBytes) throw tooLarge(maxBytes);
     chunks.push(chunk as Uint8Array);

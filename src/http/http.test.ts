@@ -469,6 +469,35 @@ describe('http › time', () => {
     await closed.promise;
   });
 
+  it('an abort with a reason of its own in the middle of a body is cancelled too', async () => {
+    const service = await serve((_, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.write('[1,');
+    });
+    const controller = new AbortController();
+    const api = client({
+      baseUrl: service.url,
+      policy: noPolicy,
+      fetch: async (...request) => {
+        const response = await fetch(...request);
+        setImmediate(() => {
+          controller.abort('the user left');
+        });
+        return response;
+      },
+    });
+    expect((await failureOf(api.get('/', { signal: controller.signal }))).code).toBe('cancelled');
+  });
+
+  it('a HEAD of something larger than maxResponseSize is answered: it has no body', async () => {
+    const service = await serve((_, response) => {
+      response.writeHead(200, { 'content-length': '5000' }).end();
+    });
+    const api = client({ baseUrl: service.url, maxResponseSize: 100 });
+    const { headers } = await api.request('HEAD', '/');
+    expect(headers.get('content-length')).toBe('5000');
+  });
+
   it('after close every request is refused', async () => {
     const api = httpClient({ baseUrl: 'http://127.0.0.1:1' });
     await api.close();
@@ -550,6 +579,23 @@ describe('http › auth', () => {
       'Bearer t1',
       'Bearer t2',
     ]);
+  });
+
+  it('a request whose token could not be had was certainly not sent, so that it may be repeated', async () => {
+    const service = await serve((_, response) => json(response, {}));
+    let tries = 0;
+    const token = async (): Promise<string> => {
+      tries += 1;
+      if (tries === 1) throw Object.assign(new Error('reset'), { code: 'ECONNRESET' });
+      return 'fresh';
+    };
+    await client({ baseUrl: service.url, auth: { token } }).post('/', { json: {} });
+    expect([tries, service.requests.length]).toEqual([2, 1]);
+    tries = 0;
+    const failure = await failureOf(
+      client({ baseUrl: service.url, auth: { token }, policy: noPolicy }).post('/', { json: {} }),
+    );
+    expect(failure).toMatchObject({ code: 'unavailable', outcome: 'not-applied' });
   });
 
   it('a provider that fails fails the request, and is asked again by the next', async () => {

@@ -9,8 +9,10 @@ import {
   invalidArgument,
   type OperationAttributes,
   parseWithSchema,
+  type Redacted,
   systemClock,
   toBytes,
+  withOutcome,
 } from '../core/index.ts';
 import { Authorization } from './auth.ts';
 import { readBounded, toJson } from './body.ts';
@@ -189,7 +191,7 @@ export class HttpClient extends Component<FetchDriver> {
         return {
           status: response.status,
           headers: response.headers,
-          body: await this.#read(method, path, response, options),
+          body: await this.#read(method, path, response, { ...options, signal }),
         };
       },
     );
@@ -226,15 +228,20 @@ export class HttpClient extends Component<FetchDriver> {
     request: RequestInit,
     signal: AbortSignal | undefined,
   ): Promise<Response> {
-    const header = await this.#authorization.header(signal);
+    const header = await this.#header(signal);
     const response = await this.#follow(url, withAuthorization(request, header), signal);
     if (response.status !== 401 || !this.#authorization.refuse(header)) return response;
     await response.body?.cancel();
-    return await this.#follow(
-      url,
-      withAuthorization(request, await this.#authorization.header(signal)),
-      signal,
-    );
+    return await this.#follow(url, withAuthorization(request, await this.#header(signal)), signal);
+  }
+
+  // Without a token nothing is sent, whatever became of the provider's own request.
+  async #header(signal: AbortSignal | undefined): Promise<Redacted | undefined> {
+    try {
+      return await this.#authorization.header(signal);
+    } catch (error) {
+      throw withOutcome(this.wrap(error, 'request', signal), 'not-applied');
+    }
   }
 
   async #follow(
@@ -275,7 +282,7 @@ export class HttpClient extends Component<FetchDriver> {
     method: HttpMethod,
     path: string,
     response: Response,
-    { as = 'json', response: schema }: AnyRequestOptions,
+    { as = 'json', response: schema, signal }: AnyRequestOptions,
   ): Promise<unknown> {
     // What follows goes wrong after the service has done its work.
     const settled = SAFE_METHODS.has(method)
@@ -294,7 +301,7 @@ export class HttpClient extends Component<FetchDriver> {
         code: 'data-loss',
       });
     } catch (error) {
-      const wrapped = this.wrap(error, 'request');
+      const wrapped = this.wrap(error, 'request', signal);
       if (wrapped.code === 'cancelled' || wrapped.code === 'deadline-exceeded') throw error;
       const { code, message, retryable, details } = wrapped;
       throw new InfrastructureError({

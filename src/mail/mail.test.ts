@@ -129,6 +129,20 @@ describe('mailer', () => {
     expect(sent).toHaveLength(3);
   });
 
+  it('send › an abort while an attachment is read leaves the message not applied', async () => {
+    const { mailer, sent } = scripted([]);
+    const controller = new AbortController();
+    async function* content(): AsyncGenerator<Uint8Array> {
+      controller.abort();
+      yield await new Promise<never>(() => undefined);
+    }
+    const attachments = [{ filename: 'a.txt', content: content() }];
+    await expect(
+      mailer.send({ ...plain, attachments }, { signal: controller.signal }),
+    ).rejects.toMatchObject({ code: 'cancelled', outcome: 'not-applied' });
+    expect(sent).toEqual([]);
+  });
+
   it('policy › a send whose outcome is unknown is repeated only with an idempotency key', async () => {
     const lost = (): never => {
       throw Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' });

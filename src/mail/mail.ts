@@ -13,6 +13,7 @@ import {
   requireCapability,
   systemClock,
   toBytes,
+  withOutcome,
 } from '../core/index.ts';
 import { type MailAddress, type Mailbox, needsUnicode } from './address.ts';
 import { composeMail } from './compose.ts';
@@ -75,7 +76,10 @@ export class Mailer<AnyDriver extends MailDriver = MailDriver> extends Component
       async (signal) => {
         // Once for all attempts: a stream can be read only once.
         composing ??= this.#compose(message, attributes, signal);
-        const receipt = await this.driver.send(await composing, signal);
+        const mail = await composing.catch((error: unknown) => {
+          throw withOutcome(this.wrap(error, 'send', signal), 'not-applied');
+        });
+        const receipt = await this.driver.send(mail, signal);
         const rejected = receipt.rejected.map(({ address, error }) => ({
           address,
           error: this.wrap(error, 'send'),
@@ -120,6 +124,15 @@ export class Mailer<AnyDriver extends MailDriver = MailDriver> extends Component
       maxBytes: this.#maxSize - bodySize,
       refuse,
       refuseSize,
+      refuseSource: (reason, cause) =>
+        new InfrastructureError({
+          code: 'aborted',
+          ...origin,
+          outcome: 'not-applied',
+          retryable: false,
+          message: reason,
+          cause,
+        }),
       signal,
     });
     const deliveryKey =

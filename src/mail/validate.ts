@@ -77,14 +77,27 @@ export async function loadAttachments(
     maxBytes,
     refuseSize,
     refuse,
+    refuseSource,
     signal,
-  }: { maxBytes: number; refuseSize: () => Error; refuse: Refuse; signal: AbortSignal | undefined },
+  }: {
+    maxBytes: number;
+    refuseSize: () => Error;
+    refuse: Refuse;
+    /** Makes the error for a stream that failed with this cause. */
+    refuseSource: (message: string, cause: unknown) => Error;
+    signal: AbortSignal | undefined;
+  },
 ): Promise<LoadedAttachment[]> {
   const loaded: LoadedAttachment[] = [];
   let left = maxBytes;
   for (const [index, { filename, content, contentType, contentId: id }] of attachments.entries()) {
     const chunks: Uint8Array[] = [];
-    for await (const chunk of chunksOf(content, signal)) {
+    const fail = (cause: unknown): Error =>
+      refuseSource(
+        `attachments[${index}].content failed while it was read, and nothing was sent: see the cause`,
+        cause,
+      );
+    for await (const chunk of chunksOf(content, fail, signal)) {
       if (!(chunk instanceof Uint8Array))
         throw refuse(`attachments[${index}].content is a stream of something else than bytes`);
       left -= chunk.byteLength;
@@ -206,6 +219,7 @@ function validKey(key: string | undefined, refuse: Refuse): string | undefined {
 
 async function* chunksOf(
   content: MailAttachment['content'],
+  fail: (cause: unknown) => Error,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array> {
   if (typeof content === 'string') {
@@ -218,7 +232,9 @@ async function* chunksOf(
     try {
       for (;;) {
         const next = iterator.next();
-        const result = await (signal ? abortable(next, signal) : next);
+        const result = await (signal ? abortable(next, signal) : next).catch((error: unknown) => {
+          throw signal?.aborted ? error : fail(error);
+        });
         if (result.done) break;
         yield result.value;
       }

@@ -144,3 +144,41 @@ describe('storage › the driver’s stream', () => {
     }
   });
 });
+
+describe('storage › deletePrefix', () => {
+  it('each of its calls is guarded by itself, so that a retry neither starts anew nor loses count', async () => {
+    const driver = new MemoryStorageDriver();
+    const files = new FileStorage(driver, { policy: retrying });
+    await Promise.all(
+      Array.from({ length: 1005 }, async (_, index) => await files.put(`logs/${index}`, 'x')),
+    );
+    let lists = 0;
+    const list = driver.list.bind(driver);
+    driver.list = async (options) => {
+      lists += 1;
+      if (lists === 2) throw Object.assign(new Error('connect'), { code: 'ECONNREFUSED' });
+      return await list(options);
+    };
+    expect(await files.deletePrefix('logs/')).toBe(1005);
+    expect(lists).toBe(3);
+  });
+
+  it('nothing of it goes on once it has failed', async () => {
+    const driver = new MemoryStorageDriver();
+    const files = new FileStorage(driver);
+    for (const key of ['a/1', 'a/2', 'a/3']) await files.put(key, 'x');
+    const failed = Promise.withResolvers<void>();
+    let underWay = 0;
+    driver.delete = async (key) => {
+      if (key === 'a/1') {
+        setImmediate(failed.resolve);
+        throw new Error('no');
+      }
+      underWay += 1;
+      await failed.promise;
+      underWay -= 1;
+    };
+    await expect(files.deletePrefix('a/')).rejects.toMatchObject({ code: 'internal' });
+    expect(underWay).toBe(0);
+  });
+});

@@ -93,6 +93,8 @@ type UploadOf<AnyDriver extends StorageDriver> = AnyDriver extends {
   ? Upload
   : SignedUpload;
 
+// As many connections as a vendor's client commonly keeps to one host are 50; other calls need some of them.
+const deletesAtOnce = 32;
 const longestSignature = 7 * 24 * 3600 * 1000;
 // S3's limit of 2 KiB, less what the adapter keeps there.
 const maxMetadataBytes = 1920;
@@ -253,25 +255,41 @@ export class FileStorage<
     return await this.run(
       'deletePrefix',
       attributes,
-      { signal, repeatable: true },
+      { signal, guarded: false },
       async (current) => {
         let deleted = 0;
         for (let after: string | undefined, isLast = false; !isLast;) {
-          const page = await this.driver.list(
-            { prefix, delimiter: undefined, after, limit: 1000 },
-            current,
+          const page = await this.guard(
+            'deletePrefix',
+            { signal: current, repeatable: true },
+            async (inTime) =>
+              await this.driver.list({ prefix, delimiter: undefined, after, limit: 1000 }, inTime),
           );
-          await Promise.all(
-            page.files.map(async ({ key }) => await this.driver.delete(key, {}, current)),
-          );
+          await this.#deleteAll(page.files, current);
           deleted += page.files.length;
+          attributes['deleted'] = deleted;
           after = page.next;
           isLast = after === undefined;
         }
-        attributes['deleted'] = deleted;
         return deleted;
       },
     );
+  }
+
+  // Settles when none of its calls is under way any more.
+  async #deleteAll(files: readonly ListedFile[], signal: AbortSignal | undefined): Promise<void> {
+    const queue = files.values();
+    const work = async (): Promise<void> => {
+      // One iterator for all workers: each file is taken once.
+      for (const { key } of queue) {
+        await this.guard('deletePrefix', { signal, repeatable: true }, async (inTime) => {
+          await this.driver.delete(key, {}, inTime);
+        });
+      }
+    };
+    const workers = Math.min(deletesAtOnce, this.policy.limit?.concurrency ?? deletesAtOnce);
+    const ends = await Promise.allSettled(Array.from({ length: workers }, work));
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 
   /** Copies a file with its metadata. Throws `already-exists` when `ifNoneMatch: '*'` does not hold. */

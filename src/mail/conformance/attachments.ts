@@ -187,14 +187,20 @@ export const attachmentCases: readonly MailCase[] = [
   {
     id: 'refuse › a message whose attachment fails while it is read',
     async run(subject) {
-      const broken = new Error('the source broke');
+      // A code that the adapter would take for one of its own files.
+      const broken = Object.assign(new Error('the source broke'), { code: 'ENOENT' });
       async function* failing(): AsyncGenerator<Uint8Array> {
         yield everyByte;
         throw broken;
       }
       await assert.rejects(
         subject.mailer.send({ ...plain, attachments: [{ filename: 'a.bin', content: failing() }] }),
-        (error) => InfrastructureError.is(error) && error.cause === broken,
+        (error) =>
+          InfrastructureError.is(error, 'aborted') &&
+          error.outcome === 'not-applied' &&
+          !error.retryable &&
+          error.message.includes('attachments[0]') &&
+          error.cause === broken,
       );
       assert.equal((await subject.received()).length, 0);
     },
