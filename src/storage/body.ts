@@ -185,9 +185,7 @@ class Source {
 }
 
 // A stream's own iterator would end it only once the read under way has ended.
-function iteratorOf(
-  body: AsyncIterable<Uint8Array | string>,
-): AsyncIterator<Uint8Array | string> {
+function iteratorOf(body: AsyncIterable<Uint8Array | string>): AsyncIterator<Uint8Array | string> {
   if (body instanceof ReadableStream) {
     const reader = (body as ReadableStream<Uint8Array | string>).getReader();
     return {
@@ -221,10 +219,7 @@ interface Measured {
   readonly onEnd: (sha256: string) => void;
 }
 
-async function* measured(
-  source: Source,
-  options: Measured,
-): AsyncGenerator<Uint8Array, void> {
+async function* measured(source: Source, options: Measured): AsyncGenerator<Uint8Array, void> {
   const { chunks, ended, expected, origin, onEnd } = options;
   const digest = createHash('sha256');
   let size = 0;
@@ -236,11 +231,7 @@ async function* measured(
     return chunk;
   };
   for (const chunk of chunks) yield take(chunk);
-  for (
-    let chunk = ended ? undefined : await source.next();
-    chunk;
-    chunk = await source.next()
-  ) {
+  for (let chunk = ended ? undefined : await source.next(); chunk; chunk = await source.next()) {
     yield take(chunk);
   }
   const sha256 = digest.digest('hex');
