@@ -94,6 +94,16 @@ export async function prepareBody(
   };
 }
 
+/** Releases the caller's stream when the put ends before it was read. */
+export async function releaseUnread(body: FileBody): Promise<void> {
+  if (!isIterable(body)) return;
+  try {
+    await iteratorOf(body).return?.();
+  } catch {
+    // A stream that is broken or locked by its owner; why the put was refused matters more.
+  }
+}
+
 function bytesOf(body: FileBody): Uint8Array | undefined {
   if (typeof body === 'string') return new TextEncoder().encode(body);
   if (body instanceof Uint8Array) return body;

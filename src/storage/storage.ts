@@ -11,7 +11,7 @@ import {
   type ByteSize,
   toBytes,
 } from '../core/index.ts';
-import { type FileBody, prepareBody, type PreparedBody } from './body.ts';
+import { type FileBody, prepareBody, type PreparedBody, releaseUnread } from './body.ts';
 import { detectContentType } from './content-type.ts';
 import type {
   ByteRange,
@@ -150,8 +150,10 @@ export class FileStorage<
       attributes['size'] = info.size;
       return info;
     };
-    return await this.run('put', attributes, { signal, repeatable }, async (current) => {
+    let wasRead = false;
+    const attempt = async (current: AbortSignal | undefined): Promise<FileInfo> => {
       const { size, sha256 } = options;
+      wasRead = true;
       const prepared = await prepareBody(body, { size, sha256, signal: current }, origin);
       try {
         return await store(prepared, current);
@@ -160,7 +162,13 @@ export class FileStorage<
       } finally {
         await prepared.release();
       }
-    });
+    };
+    try {
+      return await this.run('put', attributes, { signal, repeatable }, attempt);
+    } finally {
+      // Refused before anybody looked at the body: by an abort during the start, say, or an open circuit.
+      if (!wasRead) await releaseUnread(body);
+    }
   }
 
   /** Reads a file, or a range of it. The content is taken from what this resolves with. */
