@@ -6,6 +6,7 @@ import {
   type Duration,
   InfrastructureError,
   invalidArgument,
+  longestTimer,
   type Managed,
   toMilliseconds,
 } from '../core/index.ts';
@@ -189,8 +190,8 @@ export class Worker implements Managed {
     }
     if (this.#state !== 'new') return;
     this.#state = 'running';
-    // The longest interval there is: it is there to hold the process open.
-    this.#keepAlive = setInterval(() => undefined, 2 ** 31 - 1);
+    // It is there to hold the process open.
+    this.#keepAlive = setInterval(() => undefined, longestTimer);
     this.#stopListening = this.#host.driver.listen(() => {
       this.#pulse.notify();
     });

@@ -99,9 +99,14 @@ export class SqliteConnection {
     return undefined;
   }
 
-  /** Runs a text of several statements. */
-  script(text: string): void {
-    this.native.exec(text);
+  /** Runs a text of several statements. `check` gets each before it is run, and throws for one that must not be. */
+  script(text: string, check: (statement: string) => void): void {
+    for (let rest = withoutBlank(text); rest !== '';) {
+      const statement = this.native.prepare(rest);
+      check(statement.sourceSQL);
+      statement.all();
+      rest = withoutBlank(rest.slice(statement.sourceSQL.length));
+    }
   }
 
   close(): void {
@@ -159,12 +164,16 @@ function all(statement: Statement, values: readonly SQLInputValue[]): Row[] {
 
 // SQLite compiles the first statement of a text and would leave the others out without a word.
 function assertNothingFollows(sql: string, compiled: string): void {
-  const rest = sql.slice(compiled.length).replaceAll(/--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)/g, '');
-  if (/^[\s;]*$/.test(rest)) return;
+  if (withoutBlank(sql.slice(compiled.length)) === '') return;
   throw invalidArgument(
     { component: 'database', adapter: 'sqlite' },
     'the text holds more than one statement: execute them one by one',
   );
+}
+
+/** A text from its first statement on. */
+function withoutBlank(text: string): string {
+  return text.replace(/^(?:[\s;]|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$))+/, '');
 }
 
 function columnNames(prepared: StatementSync): string[] {

@@ -51,6 +51,6 @@ export function transactionStatementRefused(): InfrastructureError {
     component: 'database',
     adapter: 'sqlite',
     message:
-      'raw SQL must not begin or end a transaction, and what it was part of was rolled back: use database.transaction()',
+      'raw SQL must not begin or end a transaction, and what it was part of is rolled back: use database.transaction()',
   });
 }

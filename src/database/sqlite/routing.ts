@@ -52,6 +52,14 @@ const byFirstWord: ReadonlyMap<string | undefined, StatementKind> = new Map([
   ['delete', rawChange],
 ]);
 
+const transactionEnd = /^(?:commit|end|rollback)$/i;
+const savepointRollback = /\brollback\s+(?:transaction\s+)?to\b/i;
+
+/** Whether raw SQL ends the transaction that it is in; to roll back to a savepoint does not. */
+export function endsTransaction(sql: string): boolean {
+  return transactionEnd.test(firstWord.exec(sql)?.[1] ?? '') && !savepointRollback.test(sql);
+}
+
 /** Says what a statement is: by Kysely's node for what its builders made, by its first word for raw SQL. */
 export function kindOf({ query, sql }: Pick<CompiledQuery, 'query' | 'sql'>): StatementKind {
   return query.kind === 'RawNode' ? kindOfText(sql) : (byNode[query.kind] ?? other);

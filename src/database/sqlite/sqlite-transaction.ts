@@ -10,7 +10,7 @@ import type {
 import type { SqliteConnection } from './connection.ts';
 import { executeOn, inChunks, paced, transactionStatementRefused } from './execution.ts';
 import { toSqliteValues } from './parameters.ts';
-import { kindOf, kindOfText, type StatementKind } from './routing.ts';
+import { endsTransaction, kindOf, kindOfText, type StatementKind } from './routing.ts';
 
 /** The open transaction of the connection that writes. */
 export class SqliteTransaction implements DriverTransaction {
@@ -27,7 +27,10 @@ export class SqliteTransaction implements DriverTransaction {
 
   execute(query: CompiledQuery): StatementResult {
     const kind = kindOf(query);
-    return this.#guard(kind, (connection) => executeOn(connection, query, kind));
+    return this.#guard(kind, (connection) => {
+      if (kind.isRaw && !kind.isRead && !kind.changesRows) this.#refuseEnd(query.sql);
+      return executeOn(connection, query, kind);
+    });
   }
 
   executeMany(
@@ -60,7 +63,9 @@ export class SqliteTransaction implements DriverTransaction {
 
   script(text: string): void {
     this.#guard(kindOfText(text), (connection) => {
-      connection.script(text);
+      connection.script(text, (statement) => {
+        this.#refuseEnd(statement);
+      });
     });
   }
 
@@ -78,11 +83,12 @@ export class SqliteTransaction implements DriverTransaction {
 
   commit(): void {
     this.#settle((connection) => {
-      if (this.#broken !== undefined) throw this.#broken;
       try {
+        if (this.#broken !== undefined) throw this.#broken;
         connection.execute('commit', []);
       } catch (error) {
-        if (connection.inTransaction) connection.execute('rollback', []);
+        if (connection.native.isOpen && connection.inTransaction)
+          connection.execute('rollback', []);
         throw error;
       }
     });
@@ -103,6 +109,13 @@ export class SqliteTransaction implements DriverTransaction {
     } finally {
       this.#release();
     }
+  }
+
+  /** Before it is run: afterwards, what it was part of would have taken effect. */
+  #refuseEnd(sql: string): void {
+    if (!endsTransaction(sql)) return;
+    this.#broken = transactionStatementRefused();
+    throw this.#broken;
   }
 
   /** Nothing may reach the connection once SQLite, or a raw statement, has ended the transaction: it would take effect by itself. */

@@ -404,11 +404,41 @@ describe('sqlite › statements', () => {
     expect(openRaw().prepare('select name from item').all()).toEqual([{ name: 'later' }]);
   });
 
+  it('a script that ends its transaction leaves nothing behind', async () => {
+    const database = await openWithItems();
+    const up = `
+      create table one (id integer); -- commit;
+      create trigger many after insert on item begin delete from one; end;
+      /* and now */ commit;
+      create table two (id integer);
+    `;
+    const error = await failure(database.migrate([{ name: 'sly', up }]));
+    expect(error).toMatchObject({ code: 'failed-precondition', outcome: 'not-applied' });
+    const { rows } =
+      await sql`select name from sqlite_schema where name in ('one', 'many', 'two')`.execute(
+        database.query,
+      );
+    expect(rows).toEqual([]);
+    await database.migrate([{ name: 'fair', up: up.replace('/* and now */ commit;', '') }]);
+  });
+
+  it('raw savepoints may be gone back to', async () => {
+    const database = await openWithItems();
+    await database.transaction(async () => {
+      await sql`savepoint here`.execute(database.query);
+      await add(database, 'undone');
+      await sql`rollback to here`.execute(database.query);
+      await add(database, 'kept');
+    });
+    expect(await names(database)).toEqual(['kept']);
+  });
+
   it.for(['commit', 'rollback', '/* sly */ END'])(
     'raw %s cannot end a transaction',
     async (text) => {
       const database = await openWithItems();
       const transaction = database.transaction(async () => {
+        await add(database, 'before');
         await failure(sql.raw(text).execute(database.query));
         await add(database, 'after');
       });
