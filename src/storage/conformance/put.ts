@@ -236,18 +236,22 @@ export const putCases: readonly Case[] = [
       for (const first of [0, 1, 100_000]) {
         const controller = new AbortController();
         const cancelled = Promise.withResolvers<unknown>();
-        const body = new ReadableStream<Uint8Array>({
-          start(stream) {
-            if (first > 0) stream.enqueue(noise(first));
+        const body = new ReadableStream<Uint8Array>(
+          {
+            start(stream) {
+              if (first > 0) stream.enqueue(noise(first));
+            },
+            pull() {
+              // The put waits for what never comes.
+              setImmediate(() => {
+                controller.abort();
+              });
+            },
+            cancel: cancelled.resolve,
           },
-          pull() {
-            // Once the put waits for what never comes.
-            setImmediate(() => {
-              controller.abort();
-            });
-          },
-          cancel: cancelled.resolve,
-        });
+          // Nothing is pulled before it is asked for.
+          { highWaterMark: 0 },
+        );
         await refused(
           'cancelled',
           storage.put('a', body, { signal: controller.signal }),
