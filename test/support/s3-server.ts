@@ -13,7 +13,6 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 
-import type { S3StorageOptions } from '../../src/storage/s3/index.ts';
 import { service } from './services.ts';
 
 /** How to reach an S3 server for tests. */
@@ -50,7 +49,7 @@ async function startPrivate(): Promise<S3Server> {
   const owner = process.env['VITEST'] === undefined ? process.pid : process.ppid;
   const folder = path.join(tmpdir(), `underpin-ceph-${owner}`);
   if (makeFolder(folder)) {
-    const script = path.join(import.meta.dirname, 'ceph-gateway.ts');
+    const script = path.join(import.meta.dirname, 'ceph-process.ts');
     // It ends by itself when its owner does.
     spawn(process.execPath, [script, folder, String(owner)], {
       detached: true,
@@ -81,7 +80,12 @@ function makeFolder(folder: string): boolean {
 /** A bucket of a test's own. */
 export interface TestBucket {
   /** What `s3Storage` needs to use it. */
-  readonly options: S3StorageOptions & { readonly endpoint: string };
+  readonly options: {
+    readonly bucket: string;
+    readonly region: string;
+    readonly endpoint: string;
+    readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
+  };
   /** Deletes it with all that is in it. */
   readonly remove: () => Promise<void>;
 }

@@ -34,7 +34,7 @@ const definitions: Readonly<Record<ServiceName, ServiceDefinition>> = {
       ),
   },
   // Its address is a server's URL with the keys (`http://KEY:SECRET@HOST:PORT`), or the absolute path of the binary of Ceph's
-  // gateway, of which `s3Server` starts a private one.
+  // gateway, of which `makeBucket` starts a private one.
   s3: {
     variable: 'S3_URL',
     install: 'apt-get install --no-install-recommends radosgw ceph-mon ceph-osd ceph-common',

@@ -28,6 +28,7 @@ import {
   classifierFor,
   isAccessDenied,
   isCephsLostRace,
+  isClockSkew,
   isConditionFailed,
   isMissing,
   isRangeUnsatisfiable,
@@ -105,7 +106,13 @@ export class S3StorageDriver implements StorageDriver {
   }
 
   async start(signal?: AbortSignal): Promise<void> {
-    await this.checkHealth(signal);
+    try {
+      await this.checkHealth(signal);
+    } catch (error) {
+      if (!isClockSkew(error)) throw error;
+      // The SDK has learnt the server's time from this answer.
+      await this.checkHealth(signal);
+    }
   }
 
   /** A GET, since the answer to a HEAD cannot say what is wrong; and of a key, since HeadBucket needs the right to list. */

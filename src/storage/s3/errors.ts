@@ -118,6 +118,11 @@ export function isAccessDenied(error: unknown): boolean {
   return answerOf(error)?.name === 'AccessDenied';
 }
 
+/** Whether the server finds this machine's clock too far off its own. */
+export function isClockSkew(error: unknown): boolean {
+  return answerOf(error)?.name === 'RequestTimeTooSkewed';
+}
+
 /** Maps the errors of the SDK for one bucket. */
 export function classifierFor(bucket: string): Classify {
   return (error) => {

@@ -2,7 +2,11 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 
+import { s3Storage } from 'underpin/storage/s3';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+
+import { makeBucket } from '../../../../test/support/s3-server.ts';
+import { service } from '../../../../test/support/services.ts';
 
 /** Takes every upload, as S3 does; what it got is in `uploads`. */
 let server: Server;
@@ -54,5 +58,33 @@ describe('uploadFile', () => {
       /AWS_BUCKET_NAME[^]*AWS_REGION[^]*AWS_ACCESS_KEY_ID[^]*AWS_SECRET_ACCESS_KEY/,
     );
     expect(uploads).toEqual([]);
+  });
+});
+
+const { missing } = await service('s3');
+
+describe.skipIf(missing)('uploadFile › to a real server', () => {
+  test('the file is there with its type, and its address has the key as a URL writes it', async () => {
+    const bucket = await makeBucket();
+    const { region, credentials, endpoint } = bucket.options;
+    vi.stubEnv('AWS_REGION', region);
+    vi.stubEnv('AWS_ACCESS_KEY_ID', credentials.accessKeyId);
+    vi.stubEnv('AWS_SECRET_ACCESS_KEY', credentials.secretAccessKey);
+    vi.stubEnv('AWS_BUCKET_NAME', bucket.options.bucket);
+    vi.stubEnv('AWS_ENDPOINT_URL', endpoint);
+    try {
+      const { uploadFile } = await import('./files.ts');
+      const url = await uploadFile(Buffer.from('hello'), 'press/Grüße 1.txt', 'text/plain');
+      expect(url).toBe(
+        `https://${bucket.options.bucket}.s3.amazonaws.com/press/Gr%C3%BC%C3%9Fe%201.txt`,
+      );
+      await using files = s3Storage(bucket.options);
+      const file = await files.get('press/Grüße 1.txt');
+      expect([await file.text(), file.info.contentType]).toEqual(['hello', 'text/plain']);
+      const outside = uploadFile(Buffer.from('x'), '../secret', 'text/plain');
+      await expect(outside).rejects.toMatchObject({ code: 'invalid-argument' });
+    } finally {
+      await bucket.remove();
+    }
   });
 });

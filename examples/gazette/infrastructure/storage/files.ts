@@ -10,8 +10,8 @@ interface Bucket {
 let bucket: Bucket | undefined;
 
 /**
- * Uploads a file to the newspaper's bucket and gives its public address. The bucket is named by `AWS_REGION`,
- * `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_BUCKET_NAME`.
+ * Uploads a file to the newspaper's bucket and gives its address. The bucket is named by `AWS_REGION`, `AWS_ACCESS_KEY_ID`,
+ * `AWS_SECRET_ACCESS_KEY` and `AWS_BUCKET_NAME`; `AWS_ENDPOINT_URL` leads to another server than AWS.
  *
  * Throws `invalid-argument` that names every variable which is missing, or for a key that no URL can hold.
  */
@@ -30,9 +30,14 @@ function openBucket(env: Environment): Bucket {
   const region = env.string('AWS_REGION');
   const accessKeyId = env.string('AWS_ACCESS_KEY_ID');
   const secretAccessKey = env.secret('AWS_SECRET_ACCESS_KEY');
+  const endpoint = env.optional('AWS_ENDPOINT_URL');
   env.throwProblems();
-  return {
-    name,
-    files: s3Storage({ bucket: name, region, credentials: { accessKeyId, secretAccessKey } }),
+  const credentials = { accessKeyId, secretAccessKey };
+  const options = {
+    bucket: name,
+    region,
+    credentials,
+    ...(endpoint !== undefined && { endpoint }),
   };
+  return { name, files: s3Storage(options) };
 }

@@ -1,4 +1,4 @@
-// Runs a private Ceph with its S3 gateway in a folder: `node ceph-gateway.ts FOLDER OWNER_PID`. Writes `server.json` into the
+// Runs a private Ceph with its S3 gateway in a folder: `node ceph-process.ts FOLDER OWNER_PID`. Writes `server.json` into the
 // folder when it answers, or `failed` with the reason. Ends, and removes the folder, when the owner's process has ended, however
 // that ended: so no crash of a test run leaves a server behind.
 
