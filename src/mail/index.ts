@@ -11,7 +11,13 @@ export type {
   MailUnsubscribe,
   RejectedRecipient,
 } from './message.ts';
-export type { DeliveryFacts, Inbox, ReceivedAttachment, ReceivedMail } from './received.ts';
+export {
+  type DeliveryFacts,
+  type Inbox,
+  parseReceivedMail,
+  type ReceivedAttachment,
+  type ReceivedMail,
+} from './received.ts';
 export {
   defineTemplate,
   html,

@@ -76,7 +76,7 @@ export type StorageCapabilities = {
   readonly conditionalDeletes: boolean;
   /** Holds `a` and `a/b` at the same time. */
   readonly nestedKeys: boolean;
-  /** `move` is one step: nobody sees both names, or neither. */
+  /** `move` without a condition is one step: nobody sees both names, or neither. With one, both may show for a moment. */
   readonly atomicMove: boolean;
   /** `signedUrl` and `signedUpload`. */
   readonly signedUrls: boolean;

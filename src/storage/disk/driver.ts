@@ -21,6 +21,7 @@ import {
   type Clock,
   KeyedMutex,
   systemClock,
+  syncDirectory,
   systemErrorCode,
 } from '../../core/index.ts';
 import { detectContentType } from '../content-type.ts';
@@ -178,9 +179,12 @@ export class DiskStorageDriver implements StorageDriver {
       await this.#exclusively([key], async () => {
         await this.#whileMatching(key, options, async () => await this.#place(temp, key, options));
       });
-      if (this.#sync) await syncFolder(path.dirname(this.#paths.file(key)));
+      // From here on the file is in place, and its facts are no remains.
+      if (options.ifNoneMatch !== undefined) await rm(temp, { force: true }).catch(() => undefined);
+      if (this.#sync) await this.#confirmPlace(key);
       return infoOf(sidecar, size, version);
     } catch (error) {
+      if (isApplied(error)) throw error;
       await rm(temp, { force: true });
       if (version !== undefined) await this.#sidecars.remove(key, version);
       throw error;
@@ -269,7 +273,7 @@ export class DiskStorageDriver implements StorageDriver {
       if (sha256 === undefined) {
         // Somebody else wrote it: there are no facts to take along.
         await this.#place(source, to, conditions);
-        await this.#removeEmptyFolders(path.dirname(source));
+        await this.#leave(source, from, conditions);
         return await this.#info(to, stats);
       }
       const sidecar: Sidecar = { ...facts, key: to, sha256 };
@@ -280,8 +284,8 @@ export class DiskStorageDriver implements StorageDriver {
         await this.#sidecars.remove(to, version);
         throw error;
       }
+      await this.#leave(source, from, conditions);
       await this.#sidecars.remove(from, version);
-      await this.#removeEmptyFolders(path.dirname(source));
       return infoOf(sidecar, size, version);
     });
   }
@@ -375,11 +379,36 @@ export class DiskStorageDriver implements StorageDriver {
     if (ifNoneMatch !== undefined) {
       if (replaced) throw conditionFailed(key, 'ifNoneMatch');
       await this.#inFolder(key, async () => await link(source, target));
-      await unlink(source);
       return;
     }
     await this.#inFolder(key, async () => await rename(source, target));
-    if (replaced) await this.#sidecars.remove(key, Sidecars.versionOf(replaced));
+    // The facts of a version that is gone do no harm, and are no reason to call the new one failed.
+    if (replaced)
+      await this.#sidecars.remove(key, Sidecars.versionOf(replaced)).catch(() => undefined);
+  }
+
+  // Ends a move at its source, whose second name is still there where a link made the first.
+  async #leave(source: string, from: string, { ifNoneMatch }: WriteConditions): Promise<void> {
+    if (ifNoneMatch !== undefined) {
+      await unlink(source).catch((error: unknown) => {
+        throw appliedBut(
+          `the file is at its target, but ${JSON.stringify(from)} could not be removed`,
+          error,
+        );
+      });
+    }
+    await this.#removeEmptyFolders(path.dirname(source));
+  }
+
+  async #confirmPlace(key: string): Promise<void> {
+    try {
+      await syncDirectory(path.dirname(this.#paths.file(key)));
+    } catch (error) {
+      throw appliedBut(
+        `${JSON.stringify(key)} is in place, but the disk did not confirm that it will stay`,
+        error,
+      );
+    }
   }
 
   // One writer of a key at a time in this process. Keys are taken in one order, so that no two writers wait for each other.
@@ -484,6 +513,14 @@ function modifiedAt(version: number): Date {
   return new Date(Sidecars.writtenAt(version));
 }
 
+function appliedBut(message: string, cause: unknown): StorageFault {
+  return new StorageFault({ code: 'data-loss', outcome: 'applied', message }, cause);
+}
+
+function isApplied(error: unknown): boolean {
+  return error instanceof StorageFault && error.classification.outcome === 'applied';
+}
+
 function bothFileAndFolder(key: string): StorageFault {
   return new StorageFault({
     code: 'unimplemented',
@@ -528,14 +565,4 @@ async function writeStream(
     size += await writeAll(handle, chunk);
   }
   return size;
-}
-
-// So that the name itself outlasts a power failure.
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

@@ -1,5 +1,5 @@
-import { open, rename, rm, stat } from 'node:fs/promises';
 import { randomUUID } from 'node:crypto';
+import { link, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 
 import { type Clock, systemErrorCode } from '../../core/index.ts';
 
@@ -13,28 +13,43 @@ export async function withLockFile<Result>(
   clock: Clock,
   fn: () => Promise<Result>,
 ): Promise<Result> {
-  await acquire(file, clock);
+  const owner = randomUUID();
+  await acquire(file, owner, clock);
   try {
     return await fn();
   } finally {
-    await rm(file, { force: true });
+    // Whoever was taken for dead must not end the lock of the next.
+    const holder = await readFile(file, 'utf8').catch(() => undefined);
+    if (holder === owner) await rm(file, { force: true });
   }
 }
 
-async function acquire(file: string, clock: Clock): Promise<void> {
+async function acquire(file: string, owner: string, clock: Clock): Promise<void> {
   for (;;) {
     try {
-      await (await open(file, 'wx')).close();
+      await writeFile(file, owner, { flag: 'wx' });
       return;
     } catch (error) {
       if (systemErrorCode(error) !== 'EEXIST') throw error;
     }
-    const stats = await stat(file).catch(() => undefined);
-    if (stats && Date.now() - stats.mtimeMs > staleAfterMs) {
-      // Of several that find it stale, one renames it away; the others find it gone or renewed.
-      const grave = `${file}.${randomUUID()}`;
-      await rename(file, grave).catch(() => undefined);
-      await rm(grave, { force: true });
-    } else await clock.sleep(retryAfterMs);
+    if (await isStale(file)) await takeAway(file);
+    else await clock.sleep(retryAfterMs);
   }
+}
+
+// Of several that find it stale one renames it away; what another has renewed meanwhile is put back.
+async function takeAway(file: string): Promise<void> {
+  const grave = `${file}.${randomUUID()}`;
+  try {
+    await rename(file, grave);
+  } catch {
+    return;
+  }
+  if (!(await isStale(grave))) await link(grave, file).catch(() => undefined);
+  await rm(grave, { force: true });
+}
+
+async function isStale(file: string): Promise<boolean> {
+  const stats = await stat(file).catch(() => undefined);
+  return stats !== undefined && Date.now() - stats.mtimeMs > staleAfterMs;
 }

@@ -4,7 +4,7 @@ import path from 'node:path';
 
 import { LRUCache } from 'lru-cache';
 
-import { systemErrorCode } from '../../core/index.ts';
+import { syncDirectory, systemErrorCode } from '../../core/index.ts';
 import { type DiskPaths, isAbsent } from './paths.ts';
 
 /** What the file system does not know of a file. */
@@ -86,6 +86,7 @@ export class Sidecars {
       await rm(file, { force: true });
       throw error;
     }
+    if (this.#sync) await syncDirectory(path.dirname(file));
     this.#remembered.set(file, sidecar);
     return true;
   }
