@@ -1,15 +1,13 @@
-import { access, constants, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 
 import {
-  type Classification,
-  classifySystemError,
+  type Classify,
   type Clock,
   ifPresent,
   InfrastructureError,
-  removeStaleTemporaryFiles,
+  PrivateDirectory,
   systemClock,
-  systemErrorCode,
   temporaryPath,
   wrapError,
   writeDirectoryAtomically,
@@ -41,14 +39,13 @@ interface StoredFacts {
 const deliveryFolder = /^[0-9a-f]{32}$/;
 const factsFile = 'message.json';
 const rawFile = 'message.eml';
-const unfinishedAfter = '1h';
 
 /** Delivers into a folder: one folder a message, with `message.eml` for a mail client and `message.json` with its envelope. */
 export class InboxMailDriver implements MailDriver {
   readonly adapter = 'inbox';
   readonly capabilities = { idempotencyKeys: true, unicodeAddresses: true } as const;
   readonly native: Inbox;
-  readonly #directory: string;
+  readonly #directory: PrivateDirectory;
   readonly #sync: boolean;
   readonly #clock: Clock;
   #sequence = 0;
@@ -58,7 +55,7 @@ export class InboxMailDriver implements MailDriver {
     sync = false,
     clock = systemClock,
   }: Pick<InboxMailerOptions, 'directory' | 'sync' | 'clock'>) {
-    this.#directory = resolve(directory);
+    this.#directory = new PrivateDirectory(directory, 'inbox');
     this.#sync = sync;
     this.#clock = clock;
     this.native = {
@@ -70,18 +67,14 @@ export class InboxMailDriver implements MailDriver {
   }
 
   async start(): Promise<void> {
-    await mkdir(dirname(this.#directory), { recursive: true });
-    // Letters are private.
-    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
-    await this.checkHealth();
-    await removeStaleTemporaryFiles(this.#directory, { olderThan: unfinishedAfter });
+    await this.#directory.prepare();
   }
 
   async send(
     { id, deliveryKey, idempotencyKey, envelope, raw }: OutgoingMail,
     signal?: AbortSignal,
   ): Promise<MailReceipt> {
-    const folder = join(this.#directory, deliveryKey);
+    const folder = join(this.#directory.path, deliveryKey);
     const first = await readFacts(folder);
     if (first) return receiptOf(first);
     const receivedAt = new Date(this.#clock.now()).toISOString();
@@ -102,39 +95,10 @@ export class InboxMailDriver implements MailDriver {
   }
 
   async checkHealth(): Promise<void> {
-    await access(this.#directory, constants.R_OK | constants.W_OK | constants.X_OK);
+    await this.#directory.check();
   }
 
-  readonly classify = (error: unknown): Classification | undefined => {
-    const code = systemErrorCode(error);
-    if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG') {
-      return {
-        code: 'resource-exhausted',
-        outcome: 'not-applied',
-        retryable: false,
-        message: `no space is left for the inbox in ${this.#directory}: free some, then send again`,
-      };
-    }
-    if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
-      return {
-        code: 'permission-denied',
-        message: `the inbox in ${this.#directory} cannot be read and written: give this process's user the right to`,
-      };
-    }
-    if (code === 'ENOTDIR' || code === 'EEXIST') {
-      return {
-        code: 'failed-precondition',
-        message: `the inbox ${this.#directory} is not a folder: name another place, or remove the file that is there`,
-      };
-    }
-    if (code === 'ENOENT') {
-      return {
-        code: 'failed-precondition',
-        message: `the inbox ${this.#directory} is not there: it was removed while in use, or cannot be made`,
-      };
-    }
-    return classifySystemError(error);
-  };
+  readonly classify: Classify = (error) => this.#directory.classify(error);
 
   async close(): Promise<void> {
     // Holds nothing open.
@@ -144,12 +108,12 @@ export class InboxMailDriver implements MailDriver {
     try {
       const order: { readonly name: string; readonly at: string; readonly sequence: number }[] = [];
       for (const name of await this.#deliveries()) {
-        const facts = await readFacts(join(this.#directory, name));
+        const facts = await readFacts(join(this.#directory.path, name));
         if (facts) order.push({ name, at: facts.receivedAt, sequence: facts.sequence });
       }
       order.sort((a, b) => a.at.localeCompare(b.at) || a.sequence - b.sequence);
       for (const { name } of order) {
-        const message = await readMessage(join(this.#directory, name));
+        const message = await readMessage(join(this.#directory.path, name));
         // One that was cleared meanwhile.
         if (message) yield message;
       }
@@ -166,8 +130,8 @@ export class InboxMailDriver implements MailDriver {
     try {
       for (const name of await this.#deliveries()) {
         // Out of sight first: a message is there with all its files or not at all.
-        const removed = temporaryPath(this.#directory);
-        await rename(join(this.#directory, name), removed);
+        const removed = temporaryPath(this.#directory.path);
+        await rename(join(this.#directory.path, name), removed);
         await rm(removed, { recursive: true, force: true });
       }
     } catch (error) {
@@ -180,7 +144,7 @@ export class InboxMailDriver implements MailDriver {
   }
 
   async #deliveries(): Promise<string[]> {
-    const names = await ifPresent(readdir(this.#directory), []);
+    const names = await ifPresent(readdir(this.#directory.path), []);
     return names.filter((name) => deliveryFolder.test(name));
   }
 }

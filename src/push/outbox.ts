@@ -1,16 +1,14 @@
-import { access, constants, mkdir, readdir, readFile, rm } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 
 import {
-  type Classification,
-  classifySystemError,
+  type Classify,
   type Clock,
   type ComponentOptions,
   ifPresent,
   InfrastructureError,
-  removeStaleTemporaryFiles,
+  PrivateDirectory,
   systemClock,
-  systemErrorCode,
   wrapError,
   writeFileAtomically,
 } from '../core/index.ts';
@@ -44,7 +42,6 @@ interface StoredDelivery extends Omit<
 }
 
 const deliveryFile = /^([0-9a-f]{32})\.json$/;
-const unfinishedAfter = '1h';
 
 /** Delivers into a folder, one JSON file for each target. */
 export class OutboxPushDriver implements PushDriver {
@@ -57,13 +54,13 @@ export class OutboxPushDriver implements PushDriver {
     goneTargets: false,
   } as const;
   readonly native: Outbox;
-  readonly #directory: string;
+  readonly #directory: PrivateDirectory;
   readonly #sync: boolean;
   readonly #clock: Clock;
   #sequence = 0;
 
   constructor({ directory, sync = false, clock = systemClock }: OutboxPushOptions) {
-    this.#directory = resolve(directory);
+    this.#directory = new PrivateDirectory(directory, 'outbox');
     this.#sync = sync;
     this.#clock = clock;
     this.native = {
@@ -75,11 +72,7 @@ export class OutboxPushDriver implements PushDriver {
   }
 
   async start(): Promise<void> {
-    await mkdir(dirname(this.#directory), { recursive: true });
-    // Tokens and endpoints lie in it.
-    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
-    await this.checkHealth();
-    await removeStaleTemporaryFiles(this.#directory, { olderThan: unfinishedAfter });
+    await this.#directory.prepare();
   }
 
   async send({ deliveryKey, ...push }: OutgoingPush, signal?: AbortSignal): Promise<'delivered'> {
@@ -101,39 +94,10 @@ export class OutboxPushDriver implements PushDriver {
   }
 
   async checkHealth(): Promise<void> {
-    await access(this.#directory, constants.R_OK | constants.W_OK | constants.X_OK);
+    await this.#directory.check();
   }
 
-  readonly classify = (error: unknown): Classification | undefined => {
-    const code = systemErrorCode(error);
-    if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG') {
-      return {
-        code: 'resource-exhausted',
-        outcome: 'not-applied',
-        retryable: false,
-        message: `no space is left for the outbox in ${this.#directory}: free some, then send again`,
-      };
-    }
-    if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
-      return {
-        code: 'permission-denied',
-        message: `the outbox in ${this.#directory} cannot be read and written: give this process's user the right to`,
-      };
-    }
-    if (code === 'ENOTDIR' || code === 'EEXIST') {
-      return {
-        code: 'failed-precondition',
-        message: `the outbox ${this.#directory} is not a folder: name another place, or remove the file that is there`,
-      };
-    }
-    if (code === 'ENOENT') {
-      return {
-        code: 'failed-precondition',
-        message: `the outbox ${this.#directory} is not there: it was removed while in use, or cannot be made`,
-      };
-    }
-    return classifySystemError(error);
-  };
+  readonly classify: Classify = (error) => this.#directory.classify(error);
 
   async close(): Promise<void> {
     // Holds nothing open.
@@ -184,7 +148,7 @@ export class OutboxPushDriver implements PushDriver {
   }
 
   async #keys(): Promise<string[]> {
-    const names = await ifPresent(readdir(this.#directory), []);
+    const names = await ifPresent(readdir(this.#directory.path), []);
     return names.flatMap((name) => deliveryFile.exec(name)?.[1] ?? []);
   }
 
@@ -208,7 +172,7 @@ export class OutboxPushDriver implements PushDriver {
   }
 
   #path(key: string): string {
-    return join(this.#directory, `${key}.json`);
+    return join(this.#directory.path, `${key}.json`);
   }
 
   #wrap(error: unknown, operation: string): InfrastructureError {
