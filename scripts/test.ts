@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseCLI, startVitest, type Vitest } from 'vitest/node';
 
-import { SERVICE_USES_VARIABLE, serviceNames, type ServiceUse } from '../test/support/services.ts';
+import { serviceNames } from '../test/services/definitions.ts';
+import { SERVICE_USES_VARIABLE, type ServiceUse } from '../test/services/services.ts';
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'underpin-test-'));
 const usesFile = path.join(scratch, 'service-uses');

@@ -7,8 +7,9 @@ import { diskStorage } from '../../src/storage/disk/index.ts';
 import type { FileStorage } from '../../src/storage/index.ts';
 import { memoryStorage } from '../../src/storage/memory.ts';
 import { s3Storage } from '../../src/storage/s3/index.ts';
-import { makeBucket, type TestBucket } from '../support/s3-server.ts';
-import { service } from '../support/services.ts';
+import { makeBucket, type TestBucket } from '../services/buckets.ts';
+import { sharedServer } from '../services/servers.ts';
+import { service } from '../services/services.ts';
 import { port, type RegisteredPort } from './registry.ts';
 
 const folders = new WeakMap<FileStorage, string>();
@@ -44,7 +45,7 @@ export const storagePort: RegisteredPort = port(storageConformance, [
     capabilities: s3Storage({ bucket: 'unused' }).capabilities,
     skip: s3Missing,
     create: async () => {
-      const bucket = await makeBucket();
+      const bucket = await makeBucket((await sharedServer('s3')).url);
       const storage = s3Storage(bucket.options);
       buckets.set(storage, bucket);
       return storage;

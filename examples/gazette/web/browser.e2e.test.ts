@@ -6,7 +6,7 @@ import { type Browser, type BrowserContextOptions, chromium, type Page } from 'p
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 
-import { service } from '../../../test/support/services.ts';
+import { service } from '../../../test/services/services.ts';
 import { GazetteProcess } from '../testing/gazette-process.ts';
 
 const installed = await service('chromium');

@@ -9,8 +9,9 @@ import {
 } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { makeBucket, type TestBucket } from '../../../test/support/s3-server.ts';
-import { service } from '../../../test/support/services.ts';
+import { makeBucket, type TestBucket } from '../../../test/services/buckets.ts';
+import { sharedServer } from '../../../test/services/servers.ts';
+import { service } from '../../../test/services/services.ts';
 import { InfrastructureError, noPolicy } from '../../core/index.ts';
 import { FileStorage } from '../storage.ts';
 import { S3StorageDriver, s3Storage } from './index.ts';
@@ -39,7 +40,7 @@ describe.skipIf(missing)('storage s3 › on a real server', () => {
   let files: FileStorage<S3StorageDriver>;
 
   beforeEach(async () => {
-    bucket = await makeBucket();
+    bucket = await makeBucket((await sharedServer('s3')).url);
     files = s3Storage(bucket.options);
   });
   afterEach(async () => {

@@ -5,8 +5,9 @@ import { buffer } from 'node:stream/consumers';
 import { s3Storage } from 'underpin/storage/s3';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
-import { makeBucket } from '../../../../test/support/s3-server.ts';
-import { service } from '../../../../test/support/services.ts';
+import { makeBucket } from '../../../../test/services/buckets.ts';
+import { sharedServer } from '../../../../test/services/servers.ts';
+import { service } from '../../../../test/services/services.ts';
 
 /** Takes every upload, as S3 does; what it got is in `uploads`. */
 let server: Server;
@@ -65,7 +66,7 @@ const { missing } = await service('s3');
 
 describe.skipIf(missing)('uploadFile › to a real server', () => {
   test('the file is there with its type, and its address has the key as a URL writes it', async () => {
-    const bucket = await makeBucket();
+    const bucket = await makeBucket((await sharedServer('s3')).url);
     const { region, credentials, endpoint } = bucket.options;
     vi.stubEnv('AWS_REGION', region);
     vi.stubEnv('AWS_ACCESS_KEY_ID', credentials.accessKeyId);

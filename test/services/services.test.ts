@@ -50,7 +50,7 @@ describe('services › service', () => {
   test('a binary that does not run is not used', async () => {
     writeFileSync(path.join(folder, 'chromium'), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
     vi.stubEnv('PATH', folder);
-    expect((await findChromium()).missing).toContain('apt-get install chromium');
+    expect((await findChromium()).missing).toContain('npm run services -- install chromium');
   });
 
   test('a missing service carries the reason for the skip, and its address throws it', async () => {

@@ -1,0 +1,37 @@
+import { chromium } from './chromium.ts';
+import type { ServerDefinition, ServiceDefinition } from './definition.ts';
+import { mariadb } from './mariadb.ts';
+import { postgres } from './postgres.ts';
+import { rabbitmq } from './rabbitmq.ts';
+import { redis } from './redis.ts';
+import { s3 } from './s3.ts';
+
+/** A server that tests may need. To add one, write its file beside this one, and name it here twice. */
+export type ServerName = 'mariadb' | 'postgres' | 'rabbitmq' | 'redis' | 's3';
+
+/** What tests may need: a server, or a program. */
+export type ServiceName = ServerName | 'chromium';
+
+const servers: Readonly<Record<ServerName, ServerDefinition>> = {
+  mariadb,
+  postgres,
+  rabbitmq,
+  redis,
+  s3,
+};
+
+const definitions: Readonly<Record<ServiceName, ServiceDefinition>> = { chromium, ...servers };
+
+export const serverNames: readonly ServerName[] = Object.keys(servers).filter(isServerName);
+// Its keys are what its type says.
+export const serviceNames: readonly ServiceName[] = Object.keys(definitions) as ServiceName[];
+
+export function isServerName(name: string): name is ServerName {
+  return Object.hasOwn(servers, name);
+}
+
+export function definitionOf(name: ServerName): ServerDefinition;
+export function definitionOf(name: ServiceName): ServiceDefinition;
+export function definitionOf(name: ServiceName): ServiceDefinition {
+  return definitions[name];
+}

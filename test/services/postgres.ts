@@ -1,0 +1,63 @@
+import { randomBytes } from 'node:crypto';
+import { globSync, realpathSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+
+import type { ServerDefinition } from './definition.ts';
+import { exchange, firstThatRuns, onPath } from './processes.ts';
+
+/** PostgreSQL, with passwords by SCRAM. Its user may do anything, and its database is `postgres`. */
+export const postgres: ServerDefinition = {
+  variable: 'POSTGRES_URL',
+  packages: ['postgresql'],
+  answers: async (address) => await exchange(address),
+  // Debian keeps the servers of several versions apart, in folders that are on nobody's PATH.
+  locate: async () =>
+    await firstThatRuns([
+      ...onPath(['postgres']),
+      ...globSync('/usr/lib/postgresql/*/bin/postgres').toSorted().toReversed(),
+    ]),
+  forApplication: async (address) => ({ DATABASE_URL: address }),
+
+  async prepare({ folder, binary, freePort, spawn, run }) {
+    const port = await freePort();
+    const password = randomBytes(12).toString('hex');
+    const data = path.join(folder, 'data');
+    const passwordFile = path.join(folder, 'password');
+    writeFileSync(passwordFile, password);
+    // It refuses to run as root.
+    const asOwner = { user: 'postgres', cwd: '/' };
+    const tool = (name: string): string => path.join(path.dirname(realpathSync(binary)), name);
+    if (process.getuid?.() === 0) {
+      await run('install', ['-d', '-o', 'postgres', '-m', '700', data]);
+      await run('chown', ['postgres', passwordFile]);
+    }
+    const access = ['-U', 'underpin', '--pwfile', passwordFile, '--auth', 'scram-sha-256'];
+    const texts = ['--encoding', 'UTF8', '--locale', 'C.UTF-8'];
+    await run(tool('initdb'), ['-D', data, '--no-sync', ...access, ...texts], asOwner);
+    return {
+      address: `postgres://underpin:${password}@127.0.0.1:${port}/postgres`,
+      launch() {
+        const settings = {
+          listen_addresses: '127.0.0.1',
+          unix_socket_directories: '',
+          max_connections: '200',
+          // What a killed process has written, the machine still has.
+          fsync: 'off',
+        };
+        const flags = Object.entries(settings).flatMap(([name, value]) => [
+          '-c',
+          `${name}=${value}`,
+        ]);
+        spawn(binary, ['-D', data, '-p', String(port), ...flags], asOwner);
+      },
+      async isReady() {
+        try {
+          await run(tool('pg_isready'), ['-q', '-h', '127.0.0.1', '-p', String(port)]);
+          return true;
+        } catch {
+          return false;
+        }
+      },
+    };
+  },
+};
