@@ -1,6 +1,6 @@
 import type { Article } from '../domain/article.ts';
 import type { Newsroom } from './newsroom.ts';
-import { dropPagesOf } from './pages.ts';
+import { dropPagesWithCommit } from './pages.ts';
 import { enqueueThumbnails, keepPicture } from './pictures.ts';
 
 /** Gives an article a picture in place of the one it had. Throws a `BrokenRule` for what is no picture. */
@@ -18,7 +18,7 @@ export async function attachPicture(
     const article = await articles.getById(id);
     const saved = await articles.update({ ...article, picture, updatedAt: now() });
     await enqueueThumbnails(newsroom, saved);
-    await unitOfWork.afterCommit(() => dropPagesOf(newsroom, id));
+    await dropPagesWithCommit(newsroom, id);
     return saved;
   });
 }
@@ -37,7 +37,7 @@ export async function describePicture(
       picture: { ...article.picture, description },
       updatedAt: now(),
     });
-    await unitOfWork.afterCommit(() => dropPagesOf(newsroom, id));
+    await dropPagesWithCommit(newsroom, id);
     return saved;
   });
 }

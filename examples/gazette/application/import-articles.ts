@@ -6,7 +6,7 @@ import { type Article, draftArticle, publishDraft, reviseArticle } from '../doma
 import { BrokenRule } from '../domain/broken-rule.ts';
 import { parseMarkdownFile } from './markdown-article.ts';
 import type { Newsroom } from './newsroom.ts';
-import { dropPagesOf } from './pages.ts';
+import { dropPagesWithCommit } from './pages.ts';
 import { keepPicture } from './pictures.ts';
 import { enqueuePublication } from './publish-article.ts';
 import { freeSlug } from './write-article.ts';
@@ -100,6 +100,6 @@ async function updateImported(
   const { text } = parseMarkdownFile(path, markdown);
   await unitOfWork.transaction(async () => {
     await articles.update(reviseArticle(article, text, now()));
-    await unitOfWork.afterCommit(() => dropPagesOf(newsroom, article.id));
+    await dropPagesWithCommit(newsroom, article.id);
   });
 }

@@ -28,3 +28,10 @@ export const pushArticle = defineJob({
   payload: z.object({ articleId: z.string() }),
   attempts: 8,
 });
+
+/** Drops the cached pages on which an article appears. */
+export const dropArticlePages = defineJob({
+  name: 'drop-article-pages',
+  payload: z.object({ articleId: z.string() }),
+  attempts: 8,
+});

@@ -1,7 +1,7 @@
 import { type Article, publishDraft } from '../domain/article.ts';
 import { pushArticle, sendNewsletter } from './jobs.ts';
 import type { Newsroom } from './newsroom.ts';
-import { dropPagesOf } from './pages.ts';
+import { dropPagesWithCommit } from './pages.ts';
 import { enqueueThumbnails, keepPicture } from './pictures.ts';
 
 /**
@@ -25,9 +25,9 @@ export async function publishArticle(newsroom: Newsroom, id: string): Promise<Ar
 
 /** What follows from a publication. Called inside the transaction that saves the article. */
 export async function enqueuePublication(newsroom: Newsroom, article: Article): Promise<void> {
-  const { queue, unitOfWork } = newsroom;
+  const { queue } = newsroom;
   await enqueueThumbnails(newsroom, article);
   await queue.enqueue(sendNewsletter, { articleId: article.id });
   await queue.enqueue(pushArticle, { articleId: article.id });
-  await unitOfWork.afterCommit(() => dropPagesOf(newsroom, article.id));
+  await dropPagesWithCommit(newsroom, article.id);
 }

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { type Article, type ArticleText, draftArticle, reviseArticle } from '../domain/article.ts';
 import { slugify } from '../domain/slug.ts';
 import type { Newsroom } from './newsroom.ts';
-import { dropPagesOf } from './pages.ts';
+import { dropPagesWithCommit } from './pages.ts';
 
 /** Starts a draft. Throws a `BrokenRule` that names the field that is wrong. */
 export async function writeArticle(newsroom: Newsroom, text: ArticleText): Promise<Article> {
@@ -30,7 +30,7 @@ export async function editArticle(
   return await unitOfWork.transaction(async () => {
     const article = await articles.getById(id);
     const saved = await articles.update(reviseArticle({ ...article, version }, text, now()));
-    await unitOfWork.afterCommit(() => dropPagesOf(newsroom, id));
+    await dropPagesWithCommit(newsroom, id);
     return saved;
   });
 }

@@ -41,6 +41,7 @@ describe('publish', () => {
     await publishArticle(newsroom, id);
     const { jobs } = await gazette.queue.list();
     expect(jobs.map(({ name }) => name).toSorted()).toEqual([
+      'drop-article-pages',
       'make-thumbnail',
       'make-thumbnail',
       'push-article',
@@ -49,7 +50,7 @@ describe('publish', () => {
     expect((await newsroom.articles.getById(id)).status).toBe('published');
   });
 
-  test.each([1, 2, 3, 4])(
+  test.each([1, 2, 3, 4, 5])(
     'when job %i cannot be enqueued, the article is still a draft, and there are no jobs',
     async (failing) => {
       const { id } = await writeArticle(newsroom, text);
@@ -73,7 +74,7 @@ describe('publish', () => {
   test('two editors who publish at the same time publish once', async () => {
     const { id } = await writeArticle(newsroom, text);
     await Promise.all([publishArticle(newsroom, id), publishArticle(newsroom, id)]);
-    expect((await gazette.queue.list()).jobs).toHaveLength(4);
+    expect((await gazette.queue.list()).jobs).toHaveLength(5);
   });
 });
 

@@ -37,16 +37,12 @@ export class GazetteProcess {
 
   /** Resolves with the address, once it is printed. Rejects when the process ends before. */
   async url(): Promise<string> {
-    for (;;) {
-      const url = /The Gazette is out: (\S+)/.exec(this.#stdout)?.[1];
-      if (url !== undefined) return url;
-      const ended = await Promise.race([
-        this.exit,
-        once(this.#child.stdout ?? this.#child, 'data').then(() => undefined),
-      ]);
-      if (ended !== undefined)
-        throw new Error(`the Gazette ended with ${ended.code ?? ended.signal}: ${ended.stderr}`);
-    }
+    return await this.#printed(/The Gazette is out: (\S+)/);
+  }
+
+  /** Resolves once a worker says that it works. Rejects when the process ends before. */
+  async atWork(): Promise<void> {
+    await this.#printed(/(The Gazette is at work)/);
   }
 
   /** Asks it to end, and waits until it has. */
@@ -59,5 +55,18 @@ export class GazetteProcess {
   async kill(): Promise<Exit> {
     this.#child.kill('SIGKILL');
     return await this.exit;
+  }
+
+  async #printed(pattern: RegExp): Promise<string> {
+    for (;;) {
+      const found = pattern.exec(this.#stdout)?.[1];
+      if (found !== undefined) return found;
+      const ended = await Promise.race([
+        this.exit,
+        once(this.#child.stdout ?? this.#child, 'data').then(() => undefined),
+      ]);
+      if (ended !== undefined)
+        throw new Error(`the Gazette ended with ${ended.code ?? ended.signal}: ${ended.stderr}`);
+    }
   }
 }

@@ -17,6 +17,12 @@ import type { WebEnvironment } from './web-environment.ts';
 /** The largest request, which is an article with a picture. */
 const maximumBody = 25 * 1024 * 1024;
 
+/**
+ * How long a page may take, in milliseconds. Whatever it still waits for then is given up, and the reader is told. A form that is
+ * sent has no such end, for an upload may be slow; what each engine may take bounds it. Neither has a picture, which is read as fast as the reader takes it.
+ */
+const pageDeadline = 5000;
+
 /** What the web pages need beside the newsroom. */
 export interface WebOptions {
   readonly logger: Logger;
@@ -37,7 +43,9 @@ export function createApp(
 
   app.use(requestId());
   app.use(async (c, next) => {
-    await runWithContext({ requestId: c.get('requestId') }, next);
+    const isPage = c.req.method === 'GET' && !c.req.path.startsWith('/pictures/');
+    const signal = isPage ? { signal: AbortSignal.timeout(pageDeadline) } : {};
+    await runWithContext({ requestId: c.get('requestId'), ...signal }, next);
   });
   app.use(async (c, next) => {
     await next();

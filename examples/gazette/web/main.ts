@@ -21,19 +21,27 @@ import { WebServer } from './server.ts';
 
 const ownDocs = fileURLToPath(new URL('../../../docs', import.meta.url));
 
-/** What the web adds to the infrastructure. */
-interface Web extends Composition {
-  readonly server: WebServer;
-  readonly articles: Managed;
-  readonly worker: Worker;
+/** What a process of the newspaper adds to the infrastructure: its pages, its jobs, or both. */
+interface Process extends Composition {
+  readonly server: WebServer | undefined;
+  readonly articles: Managed | undefined;
+  readonly worker: Worker | undefined;
 }
 
-type Gazette = RunningInfrastructure<StandardComponents<Tables> & Web>;
+type Gazette = RunningInfrastructure<StandardComponents<Tables> & Process>;
 
-const infrastructure = infrastructureFromEnv<Tables, Web>((standard, { env }) => {
+const infrastructure = infrastructureFromEnv<Tables, Process>((standard, { env }) => {
+  const role = env.oneOf('ROLE', ['all', 'web', 'worker'], { default: 'all' });
+  const siteUrl = siteUrlFrom(env);
+  if (role === 'worker') {
+    if (siteUrl === undefined)
+      env.problem('SITE_URL', 'a worker serves no pages: give the address of those that do', '');
+    const composition = compose(standard, env, () => siteUrl ?? '');
+    const worker = gazetteWorker(standard.queue, composition.newsroom);
+    return { ...composition, server: undefined, articles: undefined, worker };
+  }
   const host = env.string('HOST', { default: '127.0.0.1' });
   const port = env.integer('PORT', { default: 4000, min: 0, max: 65_535 });
-  const siteUrl = siteUrlFrom(env);
   const composition = compose(standard, env, () => siteUrl ?? server.url);
   const app = createApp(composition.newsroom, {
     logger: standard.log,
@@ -54,7 +62,7 @@ const infrastructure = infrastructureFromEnv<Tables, Web>((standard, { env }) =>
       standard.log.info({ ...imported, directory }, 'articles imported');
     }),
     // Last, so that the first pages need not share the processor with their thumbnails.
-    worker: gazetteWorker(standard.queue, composition.newsroom),
+    worker: role === 'web' ? undefined : gazetteWorker(standard.queue, composition.newsroom),
   };
 });
 
@@ -64,7 +72,11 @@ try {
   gazette = await infrastructure.start();
   gazette.stopOnSignals();
   logInfrastructure(gazette.log);
-  process.stdout.write(`The Gazette is out: ${gazette.server.url}\n`);
+  process.stdout.write(
+    gazette.server === undefined
+      ? 'The Gazette is at work.\n'
+      : `The Gazette is out: ${gazette.server.url}\n`,
+  );
 } catch (error) {
   process.stderr.write(`gazette: ${reasonOf(error)}\n`);
   process.exitCode = 1;

@@ -1,9 +1,16 @@
 import type { HandledJob, JobQueue, Worker } from 'underpin/queue';
 
-import { mailArticle, makeThumbnail, pushArticle, sendNewsletter } from '../../application/jobs.ts';
+import {
+  dropArticlePages,
+  mailArticle,
+  makeThumbnail,
+  pushArticle,
+  sendNewsletter,
+} from '../../application/jobs.ts';
 import { fanOutNewsletter, mailArticleTo } from '../../application/newsletter.ts';
 import type { Newsroom } from '../../application/newsroom.ts';
 import { pushArticleToDevices } from '../../application/notices.ts';
+import { dropPagesOf } from '../../application/pages.ts';
 import { createThumbnail } from '../../application/pictures.ts';
 
 /** Each job with the use case that does it. */
@@ -15,6 +22,7 @@ function jobHandlers(newsroom: Newsroom): readonly HandledJob<false>[] {
     pushArticle.handle(({ articleId }, { signal }) =>
       pushArticleToDevices(newsroom, articleId, signal),
     ),
+    dropArticlePages.handle(({ articleId }) => dropPagesOf(newsroom, articleId)),
   ];
 }
 
