@@ -92,20 +92,22 @@ export class Notifications {
 
   #beat(client: Client): void {
     this.#timer = setTimeout(() => {
-      const overdue = setTimeout(() => {
-        this.#lost(client);
-      }, heartbeat / 3);
-      client.query('select 1').then(
-        () => {
-          clearTimeout(overdue);
-          if (this.#client === client) this.#beat(client);
-        },
-        () => {
-          clearTimeout(overdue);
-          this.#lost(client);
-        },
-      );
+      void this.#ask(client);
     }, heartbeat);
+  }
+
+  async #ask(client: Client): Promise<void> {
+    const overdue = setTimeout(() => {
+      this.#lost(client);
+    }, heartbeat / 3);
+    try {
+      await client.query('select 1');
+      if (this.#client === client) this.#beat(client);
+    } catch {
+      this.#lost(client);
+    } finally {
+      clearTimeout(overdue);
+    }
   }
 
   #lost(client: Client): void {

@@ -130,7 +130,7 @@ export class PostgresDriver implements DatabaseDriver {
       }
     }
     const config = this.#config();
-    this.#pool = new pg.Pool({ ...config, Client: TrackedClient as never });
+    this.#pool = new pg.Pool({ ...config, Client: TrackedClient });
     this.#pool.on('error', () => undefined);
     this.#notifications = new Notifications(() => new TrackedClient(config));
   }
@@ -162,7 +162,7 @@ export class PostgresDriver implements DatabaseDriver {
     this.#isClosed = true;
     this.#places.refuseAll(this.#closedError());
     this.#notifications.close();
-    for (const session of [...this.#sessions]) {
+    for (const session of this.#sessions) {
       session.destroy(this.#closedError());
       // The pool would wait for whoever has it.
       session.release();
@@ -269,12 +269,7 @@ export class PostgresDriver implements DatabaseDriver {
       throw this.#closedError();
     } catch (error) {
       if (signal?.aborted) {
-        connecting.then(
-          (client) => {
-            client.release();
-          },
-          () => undefined,
-        );
+        void releaseLater(connecting);
         throw abortedBefore(signal);
       }
       if (this.#isClosed) throw this.#closedError();
@@ -299,8 +294,7 @@ export class PostgresDriver implements DatabaseDriver {
       idleTimeoutMillis: idleTimeout,
       application_name: applicationName,
       keepAlive: true,
-      // oxlint-disable-next-line typescript/no-unsafe-assignment -- typed by `pg` as any parser
-      types: resultTypes as never,
+      types: resultTypes,
       ...(statementTimeout > 0 && { statement_timeout: statementTimeout }),
     };
   }
@@ -316,5 +310,14 @@ export class PostgresDriver implements DatabaseDriver {
       adapter: this.adapter,
       message: `the database at ${this.#where} is closed`,
     });
+  }
+}
+
+/** For a connection that nobody waits for any more. */
+async function releaseLater(connecting: Promise<PoolClient>): Promise<void> {
+  try {
+    (await connecting).release();
+  } catch {
+    // Then there is none.
   }
 }

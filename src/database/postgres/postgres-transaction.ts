@@ -171,7 +171,7 @@ export class PostgresTransaction implements DriverTransaction {
   }
 
   /** What to say of a transaction in which an earlier statement failed. */
-  #spoilt(error: unknown = undefined): unknown {
+  #spoilt(error?: unknown): unknown {
     // Whoever ran into a conflict is to be run again, also when the conflict itself was caught.
     if (isConflict(this.#failure)) return this.#failure;
     if (error !== undefined && this.#failure === undefined) return error;
