@@ -25,6 +25,7 @@ export const VENDORS: Readonly<Record<string, string>> = {
   'lru-cache': '^src/(cache|storage|database)/',
   mime: '^src/storage/',
   nodemailer: '^src/mail/',
+  pg: '^src/database/postgres/',
   pino: '^src/logging/',
   'pino-pretty': '^src/logging/',
   'postal-mime': '^src/mail/',
@@ -38,6 +39,7 @@ const OPTIONAL_PEERS = [
   '@aws-sdk/s3-presigned-post',
   '@aws-sdk/s3-request-presigner',
   '@directus/sdk',
+  'pg',
   'pino-pretty',
 ];
 

@@ -28,9 +28,11 @@ afterEach(async () => {
 });
 
 /** A database whose commits fail so many times, as one that serializes transactions does. */
-async function colliding(
-  collisions: number,
-): Promise<{ database: Database<Schema>; clock: ReturnType<typeof fakeClock> }> {
+async function colliding(collisions: number): Promise<{
+  database: Database<Schema>;
+  clock: ReturnType<typeof fakeClock>;
+  driver: DatabaseDriver;
+}> {
   const clock = fakeClock();
   const driver = new SqliteDriver({
     file: ':memory:',
@@ -43,8 +45,8 @@ async function colliding(
   let left = collisions;
   const broken: Partial<DatabaseDriver> = {
     classify: (error) => (error instanceof Collision ? { code: 'aborted' } : classify(error)),
-    begin: async (signal) => {
-      const transaction = await begin(signal);
+    begin: async (options) => {
+      const transaction = await begin(options);
       const commit = transaction.commit.bind(transaction);
       transaction.commit = () => {
         if (left === 0) return commit();
@@ -58,7 +60,7 @@ async function colliding(
   const database = new Database<Schema>(Object.assign(driver, broken), { clock });
   opened.push(database);
   await database.query.schema.createTable('item').addColumn('id', 'integer').execute();
-  return { database, clock };
+  return { database, clock, driver };
 }
 
 async function ids({ query }: Database<Schema>): Promise<number[]> {
@@ -366,13 +368,25 @@ describe('abort › before a call has reached the engine', () => {
 });
 
 describe('kysely › transaction settings', () => {
-  it('that the engine does not have are refused', async () => {
-    const { database } = await colliding(0);
-    const transaction = database.query
+  it('an isolation level reaches the driver, as that of our own transactions does', async () => {
+    const { database, driver } = await colliding(0);
+    const asked: unknown[] = [];
+    const begin = driver.begin.bind(driver);
+    driver.begin = async (options) => {
+      asked.push(options?.isolation);
+      return await begin(options);
+    };
+    await database.query
       .transaction()
-      .setIsolationLevel('serializable')
+      .setIsolationLevel('snapshot')
       .execute(async () => undefined);
-    await expect(transaction).rejects.toMatchObject({ code: 'unimplemented' });
+    await database.transaction(async () => undefined, { isolation: 'read-committed' });
+    await database.transaction(async () => undefined);
+    expect(asked).toEqual(['repeatable-read', 'read-committed', undefined]);
+  });
+
+  it('an access mode is refused', async () => {
+    const { database } = await colliding(0);
     await expect(
       database.query
         .transaction()

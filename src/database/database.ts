@@ -12,13 +12,17 @@ import {
   InfrastructureError,
   operation,
   type OperationAttributes,
+  requireCapability,
   systemClock,
   withOutcome,
 } from '../core/index.ts';
 import { abortedBefore } from './aborted.ts';
 import type {
+  BeginOptions,
   DatabaseDriver,
   DriverTransaction,
+  Isolation,
+  NotificationListener,
   StatementResult,
   StatementStream,
   StreamOptions,
@@ -42,10 +46,19 @@ export interface DatabaseOptions extends ComponentOptions {
 /** Options of {@link Database.transaction}. */
 export interface TransactionOptions extends CallOptions {
   /**
-   * How often an outermost transaction is run again after a serialization failure or a deadlock (`aborted`). Default 3. Its
+   * How often an outermost transaction is run again after a serialization failure or a deadlock (`aborted`). Default 10. Its
    * function runs anew each time.
    */
   readonly retries?: number;
+  /**
+   * How far it is kept apart from others, at least. Default: the database's own, which is `serializable` unless its adapter has an
+   * option for it. A nested transaction has that of the outermost.
+   */
+  readonly isolation?: Isolation | undefined;
+}
+
+interface OutermostOptions extends TransactionOptions {
+  readonly lock?: string;
 }
 
 interface ScopedCall {
@@ -93,7 +106,7 @@ export class Database<
       execute: (query, signal, scope) => this.#execute(query, signal, scope ?? ambient.getStore()),
       stream: (query, streamOptions, scope) =>
         this.#stream(query, streamOptions, scope ?? ambient.getStore()),
-      begin: async (parent) => await this.#begin(parent),
+      begin: async (parent, isolation) => await this.#begin(parent, isolation),
     };
     this.query = bridgeKysely<Schema>(runner, driver.dialect);
   }
@@ -123,6 +136,13 @@ export class Database<
   ): Promise<Result> {
     const outer = this.#ambient.getStore();
     if (outer !== undefined) return await this.#nestedTransaction(outer, fn, options);
+    return await this.#retriedTransaction(fn, options);
+  }
+
+  async #retriedTransaction<Result>(
+    fn: () => Promise<Result>,
+    options: OutermostOptions,
+  ): Promise<Result> {
     for (let attempt = 0; ; attempt += 1) {
       const ended = await this.#outermostTransaction(fn, options, attempt);
       if (ended !== undefined) return await this.#conclude(ended);
@@ -186,7 +206,12 @@ export class Database<
       inTransaction: this.inTransaction,
       query: this.query as unknown as Kysely<unknown>,
       transaction: async <Result>(fn: () => Promise<Result>): Promise<Result> =>
-        await this.transaction(fn, { signal: options.signal }),
+        // What others applied while this one waited for the lock must be seen.
+        await this.#retriedTransaction(fn, {
+          signal: options.signal,
+          isolation: 'read-committed',
+          lock: 'underpin_migration',
+        }),
       script: async (text: string): Promise<void> => await this.#script(text),
     };
     return await operation('database', 'migrate', { adapter: this.adapter }, async () => {
@@ -196,6 +221,21 @@ export class Database<
         throw this.wrap(error, 'migrate', options.signal);
       }
     });
+  }
+
+  /**
+   * Calls `listener` for each notification on the channel, from whatever process, until the returned function is called. A hint
+   * and no message: what is notified while the connection is lost is missed, and the listener is called without a payload when
+   * it is back. Throws `unimplemented` on an adapter without the capability `notifications`.
+   *
+   * @example
+   * const stop = database.listen('news', () => void refresh());
+   * await sql`select pg_notify('news', '')`.execute(database.query);
+   */
+  listen(channel: string, listener: NotificationListener): () => void {
+    const origin = { component: 'database', adapter: this.adapter, operation: 'listen' };
+    requireCapability(this.capabilities, 'notifications', origin);
+    return this.driver.listen?.(channel, listener) ?? (() => undefined);
   }
 
   #execute(
@@ -315,29 +355,32 @@ export class Database<
     }
   }
 
-  async #begin(parent: TransactionScope | undefined): Promise<TransactionScope> {
+  async #begin(
+    parent: TransactionScope | undefined,
+    isolation: Isolation | undefined,
+  ): Promise<TransactionScope> {
     try {
       if (parent !== undefined) return await parent.nest();
       await this.start();
-      return await this.#beginOutermost();
+      return await this.#beginOutermost({ isolation });
     } catch (error) {
       throw this.wrap(error, 'transaction');
     }
   }
 
-  async #beginOutermost(signal?: AbortSignal): Promise<TransactionScope> {
+  async #beginOutermost(options: BeginOptions): Promise<TransactionScope> {
     try {
-      return await TransactionScope.begin(this.driver, signal);
+      return await TransactionScope.begin(this.driver, options);
     } catch (error) {
       // Nothing has been done that could have been applied, whatever became of the engine.
-      throw withOutcome(this.wrap(error, 'transaction', signal), 'not-applied');
+      throw withOutcome(this.wrap(error, 'transaction', options.signal), 'not-applied');
     }
   }
 
   /** Gives undefined when the attempt is to be repeated. */
   async #outermostTransaction<Result>(
     fn: () => Promise<Result>,
-    { signal, retries = 3 }: TransactionOptions,
+    { signal, retries = 10, isolation, lock }: OutermostOptions,
     attempt: number,
   ): Promise<Attempt<Result> | undefined> {
     const isRetried = (error: unknown): boolean =>
@@ -349,7 +392,7 @@ export class Database<
     let running: Promise<Attempt<Result>> | undefined;
     try {
       const ended = await this.run('transaction', attributes, { signal }, async (current) => {
-        const scope = await this.#beginOutermost(current);
+        const scope = await this.#beginOutermost({ signal: current, isolation, lock });
         running = this.#attempt(scope, fn, { attributes, signal: current });
         return await running;
       });
@@ -358,6 +401,13 @@ export class Database<
       await this.#runCallbacks(ended.scope);
       return undefined;
     } catch (error) {
+      const current = signal ?? currentContext().signal;
+      if (current?.aborted) {
+        // A policy lets go of the call at once; the attempt itself ends as soon as it has rolled back, and knows the outcome.
+        const ended = await running;
+        if (ended !== undefined) return ended;
+        throw withOutcome(this.wrap(error, 'transaction', current), 'not-applied');
+      }
       // A policy that gives up in the midst of the commit leaves it to take effect or not; what follows must happen even so.
       void running?.then(
         async ({ scope }) => await this.#runCallbacks(scope),
@@ -397,6 +447,7 @@ export class Database<
   ): Promise<Attempt<Result>> {
     let value: Result;
     try {
+      signal?.throwIfAborted();
       const work = this.#ambient.run(scope, async () => await fn());
       value = await (signal === undefined ? work : abortable(work, signal));
     } catch (error) {

@@ -10,7 +10,27 @@ export type DatabaseCapabilities = {
   readonly boundedStreams: boolean;
   /** A migration that fails leaves the schema as it was. */
   readonly transactionalDdl: boolean;
+  /** {@link DatabaseDriver.listen}: what one connection notifies, listeners in every process hear. */
+  readonly notifications: boolean;
 };
+
+/** How far transactions are kept apart. `serializable`: as if they ran one after the other. */
+export type Isolation = 'read-committed' | 'repeatable-read' | 'serializable';
+
+/** What {@link DatabaseDriver.begin} takes. */
+export interface BeginOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** A driver MUST give this much at least, and MAY give more. Default: the driver's own, which loses no update. */
+  readonly isolation?: Isolation | undefined;
+  /**
+   * Of all transactions that name this lock, in whatever process, one is open at a time: the others wait until it has ended, and
+   * then see what it did. For migrations: their statements MUST NOT be limited in time.
+   */
+  readonly lock?: string | undefined;
+}
+
+/** Hears a notification's payload; `undefined` after a lost connection is back, when some may have been missed. */
+export type NotificationListener = (payload: string | undefined) => void;
 
 /** The parts of a Kysely dialect that say how its SQL is written. */
 export type SqlDialect = Pick<
@@ -46,7 +66,13 @@ export interface DatabaseDriver extends Driver {
    * Opens a transaction on a connection of its own. The wait for it MUST be bounded (`resource-exhausted`), fair, and end
    * with the signal.
    */
-  begin(signal?: AbortSignal): Promise<DriverTransaction>;
+  begin(options?: BeginOptions): Promise<DriverTransaction>;
+  /**
+   * Calls `listener` for each notification on the channel, from now on until the returned function is called or the driver is
+   * closed. MUST connect by itself, also again after the connection was lost, and MUST NOT throw. Only with the capability
+   * `notifications`.
+   */
+  listen?(channel: string, listener: NotificationListener): () => void;
 }
 
 /**

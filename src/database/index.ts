@@ -1,8 +1,11 @@
 export { Database, type DatabaseOptions, type TransactionOptions } from './database.ts';
 export type {
+  BeginOptions,
   DatabaseCapabilities,
   DatabaseDriver,
   DriverTransaction,
+  Isolation,
+  NotificationListener,
   SqlDialect,
   StatementResult,
   StatementStream,

@@ -5,6 +5,7 @@ import {
   DefaultQueryExecutor,
   type Dialect,
   type Driver as KyselyDriver,
+  type IsolationLevel,
   Kysely,
   type KyselyPlugin,
   type QueryResult,
@@ -12,7 +13,13 @@ import {
 } from 'kysely';
 
 import { InfrastructureError } from '../core/index.ts';
-import type { SqlDialect, StatementResult, StatementStream, StreamOptions } from './driver.ts';
+import type {
+  Isolation,
+  SqlDialect,
+  StatementResult,
+  StatementStream,
+  StreamOptions,
+} from './driver.ts';
 import type { TransactionScope } from './transaction-scope.ts';
 
 /** What the bridge needs of a Database: to run statements, in a given transaction or in the ambient one. */
@@ -24,7 +31,7 @@ export interface StatementRunner {
     scope?: TransactionScope,
   ): Promise<StatementResult>;
   stream(query: CompiledQuery, options: StreamOptions, scope?: TransactionScope): StatementStream;
-  begin(parent: TransactionScope | undefined): Promise<TransactionScope>;
+  begin(parent: TransactionScope | undefined, isolation?: Isolation): Promise<TransactionScope>;
 }
 
 interface SignalOptions {
@@ -151,10 +158,10 @@ class BridgeConnection implements DatabaseConnection {
   }
 
   /** Inside an ambient transaction, Kysely's transaction is nested in it. */
-  async begin(): Promise<void> {
+  async begin(isolation: Isolation | undefined): Promise<void> {
     this.#levels.push({
       name: undefined,
-      scope: await this.#runner.begin(this.#runner.ambientScope),
+      scope: await this.#runner.begin(this.#runner.ambientScope, isolation),
     });
   }
 
@@ -207,6 +214,14 @@ class BridgeConnection implements DatabaseConnection {
   }
 }
 
+const isolationOf: Readonly<Record<IsolationLevel, Isolation>> = {
+  'read uncommitted': 'read-committed',
+  'read committed': 'read-committed',
+  'repeatable read': 'repeatable-read',
+  snapshot: 'repeatable-read',
+  serializable: 'serializable',
+};
+
 class BridgeDriver implements KyselyDriver {
   async init(): Promise<void> {}
 
@@ -220,15 +235,16 @@ class BridgeDriver implements KyselyDriver {
     connection: DatabaseConnection,
     settings: TransactionSettings,
   ): Promise<void> {
-    if (settings.isolationLevel !== undefined || settings.accessMode !== undefined) {
+    if (settings.accessMode !== undefined) {
       throw new InfrastructureError({
         code: 'unimplemented',
         component: 'database',
-        message:
-          'this database has one isolation level and one access mode: begin the transaction without either setting',
+        message: 'this database has one access mode: begin the transaction without setting it',
       });
     }
-    await bridged(connection).begin();
+    await bridged(connection).begin(
+      settings.isolationLevel && isolationOf[settings.isolationLevel],
+    );
   }
 
   async commitTransaction(connection: DatabaseConnection): Promise<void> {

@@ -103,6 +103,8 @@ export class Semaphore {
       component: 'database',
       message: `${this.#what} was not free within ${timeout} ms, and ${waiting} wait for it: shorten the transactions that hold it, and await nothing slow in them`,
       outcome: 'not-applied',
+      // Whoever asks again at once makes the queue longer.
+      retryAfterMs: timeout,
       details: { waiting },
     });
   }

@@ -1,5 +1,5 @@
 import { InfrastructureError } from '../core/index.ts';
-import type { DatabaseDriver, DriverTransaction } from './driver.ts';
+import type { BeginOptions, DatabaseDriver, DriverTransaction } from './driver.ts';
 import { Semaphore } from './semaphore.ts';
 
 /** What runs when a transaction has ended. */
@@ -45,8 +45,8 @@ export class TransactionScope {
   }
 
   /** Opens an outermost transaction. */
-  static async begin(driver: DatabaseDriver, signal?: AbortSignal): Promise<TransactionScope> {
-    return new TransactionScope(await driver.begin(signal));
+  static async begin(driver: DatabaseDriver, options: BeginOptions): Promise<TransactionScope> {
+    return new TransactionScope(await driver.begin(options));
   }
 
   /** Opens a transaction nested in this one, once no other is. */

@@ -162,7 +162,8 @@ const lifecycle: readonly DatabaseCase[] = [
         }),
       );
       await begun;
-      const waiting = background(database.transaction(async () => await insertNote(database, 3)));
+      // For the same row, so that it waits wherever transactions wait for each other.
+      const waiting = background(database.transaction(async () => await insertNote(database, 1)));
       const refused = background(rejectsWith(waiting, 'failed-precondition'));
       await database.close();
       close();

@@ -244,10 +244,12 @@ const nested: readonly DatabaseCase[] = [
       const outer = background(
         database.transaction(async () => {
           await insertNote(database, 1);
-          inner = database.transaction(async () => {
-            await insertNote(database, 2);
-            await ended;
-          });
+          inner = background(
+            database.transaction(async () => {
+              await insertNote(database, 2);
+              await ended;
+            }),
+          );
           await nextTurn();
         }),
       );

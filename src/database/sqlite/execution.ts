@@ -23,15 +23,6 @@ export function executeOn(
   return { rows, numAffectedRows, insertId: BigInt(changes.lastInsertRowid) };
 }
 
-/** Rows that are there already, as a stream gives them. */
-export function* inChunks(
-  { rows, ...rest }: StatementResult,
-  chunkSize: number,
-): Generator<StatementResult, void> {
-  for (let start = 0; start < rows.length; start += chunkSize)
-    yield { ...rest, rows: rows.slice(start, start + chunkSize) };
-}
-
 /** Lets other work have its turn between chunks: reading one blocks. */
 export async function* paced(
   chunks: Iterable<StatementResult['rows']>,

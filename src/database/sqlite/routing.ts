@@ -1,5 +1,7 @@
 import type { CompiledQuery } from 'kysely';
 
+import { firstWordOf } from '../transaction-statements.ts';
+
 /** What a statement is, as far as its text tells. */
 export interface StatementKind {
   /** Whether it may be tried on a read-only connection, which refuses it if it writes after all. */
@@ -33,8 +35,6 @@ const rawChange: StatementKind = { ...change, isRaw: true };
 const rawWith: StatementKind = { isRead: true, changesRows: true, insertsRows: true, isRaw: true };
 const rawOther: StatementKind = { ...other, isRaw: true };
 
-const firstWord = /^(?:\s|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*([a-z]+)/i;
-
 const byNode: Readonly<Partial<Record<CompiledQuery['query']['kind'], StatementKind>>> = {
   SelectQueryNode: read,
   InsertQueryNode: insert,
@@ -52,14 +52,6 @@ const byFirstWord: ReadonlyMap<string | undefined, StatementKind> = new Map([
   ['delete', rawChange],
 ]);
 
-const transactionEnd = /^(?:commit|end|rollback)$/i;
-const savepointRollback = /\brollback\s+(?:transaction\s+)?to\b/i;
-
-/** Whether raw SQL ends the transaction that it is in; to roll back to a savepoint does not. */
-export function endsTransaction(sql: string): boolean {
-  return transactionEnd.test(firstWord.exec(sql)?.[1] ?? '') && !savepointRollback.test(sql);
-}
-
 /** Says what a statement is: by Kysely's node for what its builders made, by its first word for raw SQL. */
 export function kindOf({ query, sql }: Pick<CompiledQuery, 'query' | 'sql'>): StatementKind {
   return query.kind === 'RawNode' ? kindOfText(sql) : (byNode[query.kind] ?? other);
@@ -67,5 +59,5 @@ export function kindOf({ query, sql }: Pick<CompiledQuery, 'query' | 'sql'>): St
 
 /** Says what raw SQL is. */
 export function kindOfText(sql: string): StatementKind {
-  return byFirstWord.get(firstWord.exec(sql)?.[1]?.toLowerCase()) ?? rawOther;
+  return byFirstWord.get(firstWordOf(sql)) ?? rawOther;
 }

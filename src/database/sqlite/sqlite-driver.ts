@@ -12,7 +12,9 @@ import {
 
 import { type Classify, type Clock, InfrastructureError } from '../../core/index.ts';
 import { abortedBefore } from '../aborted.ts';
+import { inChunks } from '../chunks.ts';
 import type {
+  BeginOptions,
   DatabaseCapabilities,
   DatabaseDriver,
   DriverTransaction,
@@ -24,7 +26,7 @@ import type {
 import { Semaphore } from '../semaphore.ts';
 import { classifySqlite, isBusy, isRefusedWrite } from './classify.ts';
 import { SqliteConnection } from './connection.ts';
-import { executeOn, inChunks, paced, transactionStatementRefused } from './execution.ts';
+import { executeOn, paced, transactionStatementRefused } from './execution.ts';
 import { toSqliteValues } from './parameters.ts';
 import { kindOf, type StatementKind } from './routing.ts';
 import { SqliteTransaction } from './sqlite-transaction.ts';
@@ -85,8 +87,18 @@ export class SqliteDriver implements DatabaseDriver {
     this.#options = options;
     this.#isMemory = options.file === ':memory:';
     this.capabilities = this.#isMemory
-      ? { concurrentReads: false, boundedStreams: false, transactionalDdl: true }
-      : { concurrentReads: true, boundedStreams: true, transactionalDdl: true };
+      ? {
+          concurrentReads: false,
+          boundedStreams: false,
+          transactionalDdl: true,
+          notifications: false,
+        }
+      : {
+          concurrentReads: true,
+          boundedStreams: true,
+          transactionalDdl: true,
+          notifications: false,
+        };
     this.classify = classifySqlite(options.file);
     this.#writing = new Semaphore(`the writer of "${options.file}"`, 1);
     this.#streaming = new Semaphore(`a connection for a stream of "${options.file}"`, streamLimit);
@@ -202,7 +214,8 @@ export class SqliteDriver implements DatabaseDriver {
     yield* inChunks(await this.execute(query, signal), chunkSize);
   }
 
-  async begin(signal?: AbortSignal): Promise<DriverTransaction> {
+  /** Every transaction holds the one write lock: it is serializable, and needs no other lock. */
+  async begin({ signal }: BeginOptions = {}): Promise<DriverTransaction> {
     await this.#writing.acquire({ timeout: this.#options.waitTimeout, signal });
     try {
       const writer = this.#open;

@@ -1,16 +1,18 @@
 import type { CompiledQuery } from 'kysely';
 
 import { InfrastructureError } from '../../core/index.ts';
+import { inChunks } from '../chunks.ts';
 import type {
   DriverTransaction,
   StatementResult,
   StatementStream,
   StreamOptions,
 } from '../driver.ts';
+import { endsTransaction } from '../transaction-statements.ts';
 import type { SqliteConnection } from './connection.ts';
-import { executeOn, inChunks, paced, transactionStatementRefused } from './execution.ts';
+import { executeOn, paced, transactionStatementRefused } from './execution.ts';
 import { toSqliteValues } from './parameters.ts';
-import { endsTransaction, kindOf, kindOfText, type StatementKind } from './routing.ts';
+import { kindOf, kindOfText, type StatementKind } from './routing.ts';
 
 /** The open transaction of the connection that writes. */
 export class SqliteTransaction implements DriverTransaction {
