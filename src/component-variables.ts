@@ -15,6 +15,8 @@ export interface Target {
   readonly pathOr: (name: string) => string;
   /** What stands after `//`, where the scheme's form has it; empty when the URL gives none. */
   readonly name: string;
+  /** The whole URL as it was given, for an adapter that reads it by itself. May hold a password. */
+  readonly url: string;
   /** Its parameters, of those that the scheme's form names. */
   readonly parameters: Readonly<Record<string, string | undefined>>;
   /** For what has a variable of its own, such as secrets. */
@@ -25,10 +27,11 @@ export interface Target {
 export interface Scheme<Component, Needed = undefined> {
   /**
    * How its URL is written: `memory:` takes nothing after its scheme, the others a path or nothing, or `//`, a name
-   * and parameters.
+   * and parameters. One that names a host is read by the adapter, `USER:PASSWORD@` before the host included.
    */
   readonly form:
     | `${string}:`
+    | `${string}://HOST:PORT${string}`
     | `${string}:FILE`
     | `${string}:FOLDER`
     | `${string}://${string}?${string}`;
@@ -44,6 +47,11 @@ export interface ComponentVariable<Component, Needed = undefined> {
   readonly schemes: readonly [Scheme<Component, Needed>, ...Scheme<Component, Needed>[]];
 }
 
+async function openPostgres({ url }: Target): Promise<Database> {
+  const { postgresDatabase } = await import('./database/postgres/index.ts');
+  return postgresDatabase({ url });
+}
+
 export const databaseVariable: ComponentVariable<Database> = {
   name: 'DATABASE_URL',
   schemes: [
@@ -54,6 +62,16 @@ export const databaseVariable: ComponentVariable<Database> = {
         const { sqliteDatabase } = await import('./database/sqlite/index.ts');
         return sqliteDatabase({ file: pathOr('app.db') });
       },
+    },
+    {
+      form: 'postgres://HOST:PORT/DATABASE',
+      is: 'a database on a PostgreSQL server, with `USER:PASSWORD@` before the host; with `?sslmode=verify-full`, encrypted. `postgresql:` says the same. Needs `npm install pg`',
+      open: openPostgres,
+    },
+    {
+      form: 'postgresql://HOST:PORT/DATABASE',
+      is: 'the same',
+      open: openPostgres,
     },
   ],
 };

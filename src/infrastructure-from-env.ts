@@ -140,15 +140,16 @@ async function openComponent<Component, Needed>(
 ): Promise<Component> {
   const { name, schemes } = variable;
   const [fallback] = schemes;
+  const text = env.optional(name);
   const targetOf = (file: string, parameters: Target['parameters']): Target => ({
     pathOr: (own) => (file === '' ? path.join(directory, own) : file),
     name: file,
+    url: text ?? '',
     parameters,
     env,
   });
   const placeholder = async (): Promise<Component> => await fallback.open(targetOf('', {}), needed);
 
-  const text = env.optional(name);
   if (text === undefined) return await placeholder();
   const location = parseLocation(text, schemes);
   if ('problem' in location) return env.problem(name, location.problem, await placeholder());
@@ -181,6 +182,7 @@ function parseLocation<AnyScheme extends Pick<Scheme<unknown>, 'form'>>(
   if (scheme === undefined) return { problem: `the scheme ${name}: is not known here: ${forms}` };
   if (rest !== '' && scheme.form.endsWith(':'))
     return { problem: `nothing may follow ${scheme.form}` };
+  if (scheme.form.includes('://HOST:PORT')) return { scheme, file: '' };
   if (scheme.form.includes('://')) return parseNamed(rest, scheme);
   if (/[?#]/.test(rest))
     return { problem: `${scheme.form} takes no parameters; write ? as %3F and # as %23` };
