@@ -23,6 +23,7 @@ import type {
   DriverTransaction,
   Isolation,
   NotificationListener,
+  SqlDialect,
   StatementResult,
   StatementStream,
   StreamOptions,
@@ -109,6 +110,11 @@ export class Database<
       begin: async (parent, isolation) => await this.#begin(parent, isolation),
     };
     this.query = bridgeKysely<Schema>(runner, driver.dialect);
+  }
+
+  /** How its SQL is written, for code that is to run on several engines. */
+  get dialect(): SqlDialect {
+    return this.driver.dialect;
   }
 
   /** Whether the caller is inside a transaction of this database. */

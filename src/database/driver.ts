@@ -1,4 +1,4 @@
-import type { CompiledQuery, Dialect, QueryResult } from 'kysely';
+import type { CompiledQuery, Dialect, Expression, QueryResult, SqlBool } from 'kysely';
 
 import type { Driver } from '../core/index.ts';
 
@@ -10,6 +10,8 @@ export type DatabaseCapabilities = {
   readonly boundedStreams: boolean;
   /** A migration that fails leaves the schema as it was. */
   readonly transactionalDdl: boolean;
+  /** A statement that fails inside of a transaction undoes itself alone. When not, the transaction, or its savepoint, is lost with it. */
+  readonly statementRollback: boolean;
   /** {@link DatabaseDriver.listen}: what one connection notifies, listeners in every process hear. */
   readonly notifications: boolean;
 };
@@ -32,11 +34,31 @@ export interface BeginOptions {
 /** Hears a notification's payload; `undefined` after a lost connection is back, when some may have been missed. */
 export type NotificationListener = (payload: string | undefined) => void;
 
-/** The parts of a Kysely dialect that say how its SQL is written. */
-export type SqlDialect = Pick<
+/** How an engine's SQL is written: the parts of a Kysely dialect that say so, and what those do not know. */
+export interface SqlDialect extends Pick<
   Dialect,
   'createAdapter' | 'createIntrospector' | 'createQueryCompiler'
->;
+> {
+  readonly expressions: SqlExpressions;
+}
+
+/** What means the same on every engine, and is written differently. */
+export interface SqlExpressions {
+  /** Whether nulls come first in ascending order where the order does not say. */
+  readonly nullsFirst: boolean;
+  /** A text that is compared and sorted by code points. */
+  byCodePoint(text: Expression<unknown>): Expression<unknown>;
+  /** Whether a text holds this part, exactly. As the two that follow, never true of null. */
+  contains(text: Expression<unknown>, part: string): Expression<SqlBool>;
+  startsWith(text: Expression<unknown>, part: string): Expression<SqlBool>;
+  endsWith(text: Expression<unknown>, part: string): Expression<SqlBool>;
+  /** A column of JSON, of whatever type, as text. */
+  jsonText(column: Expression<unknown>): Expression<unknown>;
+  /** Whether a value is in a list, which is one parameter however long it is: what `list` gives. */
+  isOneOf(value: Expression<unknown>, list: Expression<unknown>): Expression<SqlBool>;
+  /** A list of texts, numbers or bigints as a parameter. */
+  list(values: readonly unknown[]): unknown;
+}
 
 /** What a statement gave. `rows` is empty for a statement that returns none. */
 export type StatementResult = QueryResult<Readonly<Record<string, unknown>>>;

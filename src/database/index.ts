@@ -7,6 +7,7 @@ export type {
   Isolation,
   NotificationListener,
   SqlDialect,
+  SqlExpressions,
   StatementResult,
   StatementStream,
   StreamOptions,

@@ -2,8 +2,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-import { sql } from 'kysely';
-
 import {
   type ConformanceSchema,
   databaseConformance,
@@ -11,11 +9,12 @@ import {
 } from '../../src/database/conformance.ts';
 import { postgresDatabase } from '../../src/database/postgres/index.ts';
 import { sqliteDatabase } from '../../src/database/sqlite/index.ts';
+import { makePostgresDatabase } from '../services/databases.ts';
+import { service } from '../services/services.ts';
 import { port, type RegisteredPort } from './registry.ts';
 
-const server = process.env['POSTGRES_URL'] ?? 'postgres://postgres@127.0.0.1:5432/postgres';
-let databases = 0;
 const dropped = new WeakMap<DatabaseSubject, () => Promise<void>>();
+const { missing: postgresMissing } = await service('postgres');
 
 const folders = new WeakMap<DatabaseSubject, string>();
 
@@ -46,16 +45,11 @@ export const databasePort: RegisteredPort = port(databaseConformance, [
   {
     adapter: 'postgres',
     capabilities: postgresDatabase({ url: 'postgres://unused' }).capabilities,
+    skip: postgresMissing,
     async create() {
-      databases += 1;
-      const name = `underpin_${process.pid}_${databases}`;
-      await using admin = postgresDatabase({ url: server });
-      await sql`create database ${sql.id(name)}`.execute(admin.query);
-      const subject = postgresDatabase<ConformanceSchema>({ url: server.replace(/[^/]*$/, name) });
-      dropped.set(subject, async () => {
-        await using owner = postgresDatabase({ url: server });
-        await sql`drop database ${sql.id(name)} with (force)`.execute(owner.query);
-      });
+      const made = await makePostgresDatabase();
+      const subject = postgresDatabase<ConformanceSchema>({ url: made.url });
+      dropped.set(subject, made.remove);
       return subject;
     },
     async dispose(subject) {

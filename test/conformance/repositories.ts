@@ -4,6 +4,7 @@ import path from 'node:path';
 
 import type { ConformanceTarget } from '../../src/core/index.ts';
 import type { Database } from '../../src/database/index.ts';
+import { postgresDatabase } from '../../src/database/postgres/index.ts';
 import { sqliteDatabase } from '../../src/database/sqlite/index.ts';
 import {
   repositoriesConformance,
@@ -13,6 +14,8 @@ import {
 } from '../../src/repositories/conformance/index.ts';
 import { memoryRepository } from '../../src/repositories/memory.ts';
 import { type SqlRepository, sqlRepository } from '../../src/repositories/sql/index.ts';
+import { makePostgresDatabase } from '../services/databases.ts';
+import { service } from '../services/services.ts';
 import { port, type RegisteredPort } from './registry.ts';
 
 type Target = ConformanceTarget<RepositorySubject, 'transactions'>;
@@ -30,19 +33,25 @@ const memory: Target = {
   },
 };
 
+const sqliteSamples = `create table samples (
+    id text primary key not null, name text not null, code text unique, rank integer not null, score real,
+    serial integer not null, active integer not null, created_at text not null, read_at text, labels text not null,
+    detail text, bytes blob
+  ) strict;
+  create table versioned (id text primary key not null, name text not null, version integer not null) strict`;
+
+// Its own types where there are some, and texts that sort otherwise unless they are told.
+const postgresSamples = `create table samples (
+    id text primary key, name text not null, code text unique, rank bigint not null, score double precision,
+    serial bigint not null, active boolean not null, created_at text not null, read_at timestamptz, labels jsonb not null,
+    detail text, bytes bytea
+  );
+  create table versioned (id text primary key, name text not null, version integer not null)`;
+
 /** The table of the suite's samples, and the repository in it. */
 export async function sqlSamples(database: Database): Promise<SqlRepository<Sample>> {
-  await database.migrate([
-    {
-      name: 'samples',
-      up: `create table samples (
-        id text primary key not null, name text not null, code text unique, rank integer not null, score real,
-        serial integer not null, active integer not null, created_at text not null, read_at text, labels text not null,
-        detail text, bytes blob
-      ) strict;
-      create table versioned (id text primary key not null, name text not null, version integer not null) strict`,
-    },
-  ]);
+  const samples = database.adapter === 'postgres' ? postgresSamples : sqliteSamples;
+  await database.migrate([{ name: 'samples', up: samples }]);
   return sqlRepository<Sample>({
     database,
     table: 'samples',
@@ -112,9 +121,17 @@ const sqliteMemory = sqlTarget('sql (sqlite memory)', async () => ({
   remove: async () => undefined,
 }));
 
+const { missing: postgresMissing } = await service('postgres');
+
+const postgres = sqlTarget('sql (postgres)', async () => {
+  const { url, remove } = await makePostgresDatabase();
+  return { database: postgresDatabase({ url }), remove };
+});
+
 /** The repositories port's adapters. */
 export const repositoriesPort: RegisteredPort = port(repositoriesConformance, [
   memory,
   sqliteFile,
   sqliteMemory,
+  { ...postgres, skip: postgresMissing },
 ]);

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 
+import { sql } from 'kysely';
+
+import { InfrastructureError } from '../../core/index.ts';
 import type { Migration } from '../migrations.ts';
 import {
   background,
@@ -219,5 +223,51 @@ const lifecycle: readonly DatabaseCase[] = [
   },
 ];
 
-/** Migrations, closing, draining and health. */
-export const lifecycleCases: readonly DatabaseCase[] = [...migrations, ...lifecycle];
+const notifications: readonly DatabaseCase[] = [
+  {
+    id: 'listen › hears what is notified on its channel, until it is stopped',
+    requires: ['notifications'],
+    run: async (database) => {
+      const notify = async (channel: string, payload: string): Promise<unknown> =>
+        await sql`select pg_notify(${channel}, ${payload})`.execute(database.query);
+      const heard: (string | undefined)[] = [];
+      const stop = database.listen('News "of" today', (payload) => heard.push(payload));
+      const others: (string | undefined)[] = [];
+      const stopOther = database.listen('other', (payload) => others.push(payload));
+      // It connects by itself, and hears nothing before it has.
+      while (heard.length === 0 || others.length === 0) {
+        await notify('News "of" today', 'a');
+        await notify('other', 'a');
+        await nextTurn();
+      }
+      await assert.rejects(
+        database.transaction(async () => {
+          await notify('News "of" today', 'undone');
+          throw new Error('undo');
+        }),
+        /undo/,
+      );
+      stop();
+      await notify('News "of" today', 'b');
+      while (!others.includes('c')) {
+        await notify('other', 'c');
+        await nextTurn();
+      }
+      stopOther();
+      assert.deepEqual([...new Set(heard)], ['a']);
+    },
+    unsupported: async (database) => {
+      assert.throws(
+        () => database.listen('channel', () => undefined),
+        (error) => InfrastructureError.is(error, 'unimplemented'),
+      );
+    },
+  },
+];
+
+/** Migrations, closing, draining, health and notifications. */
+export const lifecycleCases: readonly DatabaseCase[] = [
+  ...migrations,
+  ...lifecycle,
+  ...notifications,
+];

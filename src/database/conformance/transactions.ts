@@ -138,6 +138,48 @@ const basics: readonly DatabaseCase[] = [
       { score: 20 },
     ]);
   }),
+  withTables('transaction › none relies on what another changes meanwhile', async (database) => {
+    const total = async (): Promise<number> => (await noteIds(database)).length;
+    // Each may write only where nothing is: apart, one of them finds the other's.
+    const add = async (id: number): Promise<void> =>
+      await database.transaction(async () => {
+        const found = await total();
+        await nextTurn();
+        if (found === 0) await insertNote(database, id);
+      });
+    await Promise.all([add(1), add(2)]);
+    assert.equal(await total(), 1);
+  }),
+  {
+    id: 'transaction › a statement that fails undoes itself alone',
+    requires: ['statementRollback'],
+    run: async (database) => {
+      await createTables(database);
+      await database.transaction(async () => {
+        await insertNote(database, 1);
+        await rejectsWith(insertNote(database, 1), 'already-exists');
+        await insertNote(database, 2);
+      });
+      assert.deepEqual(await noteIds(database), [1, 2]);
+    },
+    unsupported: async (database) => {
+      await createTables(database);
+      let later: Promise<unknown> | undefined;
+      const transaction = background(
+        database.transaction(async () => {
+          await insertNote(database, 1);
+          await rejectsWith(insertNote(database, 1), 'already-exists');
+          later = background(rejectsWith(insertNote(database, 2), 'failed-precondition'));
+          await later;
+        }),
+      );
+      // To commit would be to keep nothing without a word.
+      await rejectsWith(transaction, 'failed-precondition');
+      assert.ok(later, 'the statement after the failed one was not tried');
+      await later;
+      assert.deepEqual(await noteIds(database), []);
+    },
+  },
   withTables(
     'transaction › a write outside waits for its end and is not part of it',
     async (database) => {

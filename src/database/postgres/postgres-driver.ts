@@ -30,6 +30,7 @@ import type {
 import { Semaphore } from '../semaphore.ts';
 import { classifyPostgres } from './classify.ts';
 import { readCursor } from './cursor.ts';
+import { postgresExpressions } from './expressions.ts';
 import { Notifications } from './notifications.ts';
 import { toPostgresValues } from './parameters.ts';
 import { pg } from './pg.ts';
@@ -90,12 +91,14 @@ export class PostgresDriver implements DatabaseDriver {
     concurrentReads: true,
     boundedStreams: true,
     transactionalDdl: true,
+    statementRollback: false,
     notifications: true,
   };
   readonly dialect: SqlDialect = {
     createAdapter: () => new PostgresAdapter(),
     createIntrospector: (query) => new PostgresIntrospector(query),
     createQueryCompiler: () => new PostgresQueryCompiler(),
+    expressions: postgresExpressions,
   };
   readonly classify: Classify;
   readonly #options: PostgresDriverOptions;

@@ -27,6 +27,7 @@ import { Semaphore } from '../semaphore.ts';
 import { classifySqlite, isBusy, isRefusedWrite } from './classify.ts';
 import { SqliteConnection } from './connection.ts';
 import { executeOn, paced, transactionStatementRefused } from './execution.ts';
+import { sqliteExpressions } from './expressions.ts';
 import { toSqliteValues } from './parameters.ts';
 import { kindOf, type StatementKind } from './routing.ts';
 import { SqliteTransaction } from './sqlite-transaction.ts';
@@ -70,6 +71,7 @@ export class SqliteDriver implements DatabaseDriver {
     createAdapter: () => new SqliteAdapter(),
     createIntrospector: (query) => new SqliteIntrospector(query),
     createQueryCompiler: () => new QueryCompiler(),
+    expressions: sqliteExpressions,
   };
   readonly classify: Classify;
   readonly #options: SqliteDriverOptions;
@@ -91,12 +93,14 @@ export class SqliteDriver implements DatabaseDriver {
           concurrentReads: false,
           boundedStreams: false,
           transactionalDdl: true,
+          statementRollback: true,
           notifications: false,
         }
       : {
           concurrentReads: true,
           boundedStreams: true,
           transactionalDdl: true,
+          statementRollback: true,
           notifications: false,
         };
     this.classify = classifySqlite(options.file);

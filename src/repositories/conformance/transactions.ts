@@ -81,9 +81,12 @@ export const transactionsCases: readonly Case[] = [
     run: async ({ repository, transaction }) => {
       assert.ok(transaction);
       await transaction(async () => {
-        await repository.insert(sample('a'));
+        await repository.insert(sample('a', { code: 'taken' }));
         await rejectsWith(repository.insertMany([sample('b'), sample('a')]), 'already-exists');
+        await rejectsWith(repository.insert(sample('a')), 'already-exists');
+        await rejectsWith(repository.save(sample('b', { code: 'taken' })), 'already-exists');
         await repository.insert(sample('c'));
+        await rejectsWith(repository.update(sample('c', { code: 'taken' })), 'already-exists');
       });
       assert.deepEqual(ids(await repository.find()), ['a', 'c']);
     },

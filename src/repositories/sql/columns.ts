@@ -194,6 +194,8 @@ function decodeValue(column: MappedColumn, value: unknown, origin: ErrorOrigin):
         return BigInt(value as number | bigint);
       break;
     case 'boolean':
+      // Engines that have the type give it as such.
+      if (typeof value === 'boolean') return value;
       if (value === 0 || value === 1) return value === 1;
       break;
     case 'date': {

@@ -1,4 +1,4 @@
-import { type ErrorOrigin, InfrastructureError, invalidArgument } from '../../core/index.ts';
+import { type ErrorOrigin, invalidArgument } from '../../core/index.ts';
 import type { Database } from '../../database/index.ts';
 import type { EntityId, IdFieldOf } from '../criteria.ts';
 import { EntityRepository, type RepositoryOptions } from '../entity-repository.ts';
@@ -9,7 +9,10 @@ import type { AnySchema } from './translate.ts';
 export type { Column, ColumnKind, Columns, ColumnType, ColumnTypeOf } from './columns.ts';
 
 /** A Database of any schema. Kysely's own type is invariant in its schema, so the part of it that has none. */
-export type AnyDatabase = Pick<Database, 'component' | 'adapter' | 'inTransaction' | 'transaction'>;
+export type AnyDatabase = Pick<
+  Database,
+  'component' | 'adapter' | 'dialect' | 'inTransaction' | 'transaction'
+>;
 
 /** Options of {@link sqlRepository}. */
 export interface SqlRepositoryOptions<
@@ -33,7 +36,7 @@ export type SqlRepository<Entity, Id extends EntityId = string> = EntityReposito
 
 /**
  * A repository in a table of a database. Joins the ambient transaction of the database. Throws `invalid-argument` for columns
- * that make no sense, `unimplemented` for a database that is not SQLite; a missing table or column shows at the first call.
+ * that make no sense; a missing table or column shows at the first call.
  *
  * @example
  * const articles = sqlRepository<Article>({
@@ -50,14 +53,6 @@ export function sqlRepository<
 ): SqlRepository<Entity, Extract<Entity[IdField], EntityId>> {
   const { database, table, columns, id = 'id', version } = options;
   const origin: ErrorOrigin = { component: 'repositories', adapter: 'sql' };
-  // Elsewhere the same SQL would fail, or mean something else: text is compared by other rules.
-  if (database.adapter !== 'sqlite') {
-    throw new InfrastructureError({
-      code: 'unimplemented',
-      ...origin,
-      message: `sqlRepository has no statements for a database of ${database.adapter}: use one of sqliteDatabase()`,
-    });
-  }
   if (!/^\w+(\.\w+)?$/.test(table))
     throw invalidArgument(origin, `"${table}" is no table name of letters, digits and underscores`);
   const mapped = mapColumns(columns, origin);

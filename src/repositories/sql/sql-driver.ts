@@ -1,12 +1,17 @@
-import type { Kysely, SelectQueryBuilder } from 'kysely';
-import { sql } from 'kysely';
+import { type Expression, type Kysely, type SelectQueryBuilder, sql } from 'kysely';
 
 import type { Classify, ErrorOrigin } from '../../core/index.ts';
-import type { Database, PreparedQuery } from '../../database/index.ts';
+import type { Database, PreparedQuery, SqlExpressions } from '../../database/index.ts';
 import type { Condition } from '../condition.ts';
 import type { DriverFind, RepositoryDriver, Row } from '../driver.ts';
 import { decodeRow, encodeRow, encodeValue, type MappedColumn } from './columns.ts';
-import { type AnySchema, translate, type TranslationTarget } from './translate.ts';
+import {
+  type AnySchema,
+  columnOf,
+  sortable,
+  translate,
+  type TranslationTarget,
+} from './translate.ts';
 
 type Stored = Record<string, unknown>;
 
@@ -29,12 +34,13 @@ export class SqlRepositoryDriver implements RepositoryDriver {
   readonly classify: Classify = () => undefined;
   readonly #columns: readonly MappedColumn[];
   readonly #names: readonly string[];
+  readonly #expressions: SqlExpressions;
   readonly #id: MappedColumn;
   readonly #target: TranslationTarget;
   readonly #origin: ErrorOrigin;
   // Built once: what a repository does most is the same statement each time.
   readonly #selectOne: PreparedQuery<{ id: unknown }, Stored>;
-  readonly #selectMany: PreparedQuery<{ ids: string }, Stored>;
+  readonly #selectMany: PreparedQuery<{ ids: unknown }, Stored>;
   readonly #insert: PreparedQuery<Stored, unknown>;
   readonly #upsert: PreparedQuery<Stored, unknown>;
 
@@ -45,8 +51,10 @@ export class SqlRepositoryDriver implements RepositoryDriver {
     this.#columns = columns;
     this.#names = columns.map(({ name }) => name);
     this.#id = id;
+    this.#expressions = database.dialect.expressions;
     this.#origin = { component: 'repositories', adapter: this.adapter };
     this.#target = {
+      expressions: this.#expressions,
       columnsByField: new Map(columns.map((column) => [column.field, column])),
       origin: this.#origin,
     };
@@ -54,12 +62,8 @@ export class SqlRepositoryDriver implements RepositoryDriver {
       this.#select(query).where(id.name, '=', parameter('id')),
     );
     // One statement for any number of ids, where a list of parameters would be another for each length.
-    this.#selectMany = database.prepare<{ ids: string }, Stored>((query, parameter) =>
-      this.#select(query).where(
-        id.name,
-        'in',
-        sql`(select value from json_each(${parameter('ids')}))`,
-      ),
+    this.#selectMany = database.prepare<{ ids: unknown }, Stored>((query, parameter) =>
+      this.#select(query).where(this.#expressions.isOneOf(sql.ref(id.name), parameter('ids'))),
     );
     this.#insert = database.prepare<Stored, unknown>((query, parameter) =>
       query
@@ -91,14 +95,18 @@ export class SqlRepositoryDriver implements RepositoryDriver {
     const stored =
       encoded.length === 1
         ? await this.#selectOne.execute({ id: encoded[0] }, { signal })
-        : await this.#selectMany.execute({ ids: jsonArray(encoded) }, { signal });
+        : await this.#selectMany.execute({ ids: this.#expressions.list(encoded) }, { signal });
     return this.#decode(stored);
   }
 
   async find({ where, orderBy, limit }: DriverFind, signal?: AbortSignal): Promise<readonly Row[]> {
     let query = this.#select(this.native.query).where(translate(where, this.#target));
     for (const { field, direction } of orderBy) {
-      query = query.orderBy(this.#target.columnsByField.get(field)?.name ?? field, direction);
+      query = query.orderBy(this.#ordering(field), (order) => {
+        const directed = direction === 'asc' ? order.asc() : order.desc();
+        if (!this.#mustPlaceNulls(field)) return directed;
+        return direction === 'asc' ? directed.nullsFirst() : directed.nullsLast();
+      });
     }
     if (limit !== undefined) query = query.limit(limit);
     return this.#decode(await query.execute({ signal }));
@@ -115,7 +123,8 @@ export class SqlRepositoryDriver implements RepositoryDriver {
   async insert(rows: readonly Row[], signal?: AbortSignal): Promise<void> {
     const [first, ...others] = rows.map((row) => encodeRow(this.#columns, row, this.#origin));
     if (first === undefined) return;
-    if (others.length === 0) await this.#insert.execute(first, { signal });
+    if (others.length === 0)
+      await this.#write(async () => await this.#insert.execute(first, { signal }), signal);
     // Inside of a transaction this is a savepoint: the statements before one that fails are undone with it.
     else
       await this.native.transaction(
@@ -125,17 +134,18 @@ export class SqlRepositoryDriver implements RepositoryDriver {
   }
 
   async upsert(row: Row, signal?: AbortSignal): Promise<void> {
-    await this.#upsert.execute(encodeRow(this.#columns, row, this.#origin), { signal });
+    const encoded = encodeRow(this.#columns, row, this.#origin);
+    await this.#write(async () => await this.#upsert.execute(encoded, { signal }), signal);
   }
 
   async replace(row: Row, condition: Condition, signal?: AbortSignal): Promise<boolean> {
     const encoded = encodeRow(this.#columns, row, this.#origin);
-    const result = await this.native.query
+    const query = this.native.query
       .updateTable(this.collection)
       .set(encoded)
       .where(this.#id.name, '=', encoded[this.#id.name])
-      .where(translate(condition, this.#target))
-      .executeTakeFirst({ signal });
+      .where(translate(condition, this.#target));
+    const result = await this.#write(async () => await query.executeTakeFirst({ signal }), signal);
     return result.numUpdatedRows > 0n;
   }
 
@@ -143,7 +153,8 @@ export class SqlRepositoryDriver implements RepositoryDriver {
     const query = this.native.query
       .deleteFrom(this.collection)
       .where(translate(where, this.#target));
-    return Number((await query.executeTakeFirst({ signal })).numDeletedRows);
+    const result = await this.#write(async () => await query.executeTakeFirst({ signal }), signal);
+    return Number(result.numDeletedRows);
   }
 
   async checkHealth(signal?: AbortSignal): Promise<void> {
@@ -153,15 +164,35 @@ export class SqlRepositoryDriver implements RepositoryDriver {
   async close(): Promise<void> {}
 
   #select(query: Kysely<AnySchema>): SelectQueryBuilder<AnySchema, string, Stored> {
-    return query.selectFrom(this.collection).select(this.#names);
+    const columns = this.#columns.map(({ name, kind }) =>
+      kind === 'json' ? sql`${this.#expressions.jsonText(sql.ref(name))}`.as(name) : name,
+    );
+    return query.selectFrom(this.collection).select(columns);
+  }
+
+  #ordering(field: string): Expression<unknown> {
+    return sortable(this.#column(field), this.#expressions);
+  }
+
+  /** Nulls are the smallest. Where a column has none, to say so would only keep an index from being used. */
+  #mustPlaceNulls(field: string): boolean {
+    return !this.#expressions.nullsFirst && this.#column(field).whenNull !== 'refused';
+  }
+
+  #column(field: string): MappedColumn {
+    return columnOf(field, this.#target);
+  }
+
+  /** Inside of a transaction a write that fails leaves the rest of it usable. */
+  async #write<Result>(
+    fn: () => Promise<Result>,
+    signal: AbortSignal | undefined,
+  ): Promise<Result> {
+    if (this.native.capabilities.statementRollback || !this.inTransaction) return await fn();
+    return await this.native.transaction(fn, { signal });
   }
 
   #decode(stored: readonly Stored[]): readonly Row[] {
     return stored.map((row) => decodeRow(this.#columns, row, this.#origin));
   }
-}
-
-// By hand, since JSON.stringify takes no bigint; ids are text, numbers or bigints.
-function jsonArray(ids: readonly unknown[]): string {
-  return `[${ids.map((id) => (typeof id === 'bigint' ? id.toString() : JSON.stringify(id))).join()}]`;
 }

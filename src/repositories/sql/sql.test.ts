@@ -1,9 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest';
 
-import { subscribeToOperations, systemClock } from '../../core/index.ts';
-import { Database } from '../../database/index.ts';
+import { subscribeToOperations } from '../../core/index.ts';
 import { type SqliteDatabase, sqliteDatabase } from '../../database/sqlite/index.ts';
-import { SqliteDriver } from '../../database/sqlite/sqlite-driver.ts';
 import { type Columns, type SqlRepository, sqlRepository } from './index.ts';
 
 interface Note {
@@ -54,22 +52,6 @@ test('sqlRepository › construction › columns that make no sense are refused 
   expect(() =>
     sqlRepository<Note>({ database, table: 'notes', columns: { text: 'text' } as never }),
   ).toThrow(/"id" has none/);
-});
-
-test('sqlRepository › construction › a database of another engine is refused, as its SQL means other things', () => {
-  const other = Object.assign(
-    new SqliteDriver({
-      file: ':memory:',
-      synchronous: 'normal',
-      waitTimeout: 1,
-      clock: systemClock,
-    }),
-    { adapter: 'other' },
-  );
-  const database = new Database(other);
-  expect(() => sqlRepository<Note>({ database, table: 'notes', columns })).toThrow(
-    expect.objectContaining({ code: 'unimplemented' }),
-  );
 });
 
 test('sqlRepository › errors › a missing table or column shows at the first call, and names itself', async () => {

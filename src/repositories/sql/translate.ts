@@ -1,12 +1,14 @@
 import { type Expression, expressionBuilder, sql, type SqlBool } from 'kysely';
 
 import type { ErrorOrigin } from '../../core/index.ts';
+import type { SqlExpressions } from '../../database/index.ts';
 import type { Condition } from '../condition.ts';
 import { encodeValue, type MappedColumn } from './columns.ts';
 
 /** What the translation needs of a repository. */
 export interface TranslationTarget {
   readonly columnsByField: ReadonlyMap<string, MappedColumn>;
+  readonly expressions: SqlExpressions;
   readonly origin: ErrorOrigin;
 }
 
@@ -49,7 +51,7 @@ function translatePart(
     case 'not':
       return builder.not(translatePart(condition.of, target, true));
     case 'in': {
-      if (condition.values.length === 0) return builder.val(0).$castTo<SqlBool>();
+      if (condition.values.length === 0) return sql<SqlBool>`1 = 0`;
       const column = columnOf(condition.field, target);
       const values = condition.values.map((value) => encodeValue(column, value, target.origin));
       return withoutNull(builder(column.name, 'in', values), column, exact);
@@ -79,33 +81,35 @@ function translateComparison(
   if (value === null) return builder(column.name, 'is', null);
   const encoded = encodeValue(column, value, target.origin);
   const ref = sql.ref(column.name);
+  const { expressions } = target;
   switch (by) {
     case 'eq':
       return withoutNull(builder(column.name, '=', encoded), column, exact);
-    // Not LIKE, which ignores case and has wildcards.
+    // Not LIKE, which ignores case on some engines, and has wildcards.
     case 'contains':
-      return withoutNull(sql<SqlBool>`instr(${ref}, ${encoded}) > 0`, column, exact);
     case 'startsWith':
-      return withoutNull(
-        sql<SqlBool>`substr(${ref}, 1, length(${encoded})) = ${encoded}`,
-        column,
-        exact,
-      );
     case 'endsWith':
-      // A length of zero would ask substr for the whole text.
-      if (encoded === '') return builder(column.name, 'is not', null);
-      return withoutNull(
-        sql<SqlBool>`substr(${ref}, -length(${encoded})) = ${encoded}`,
-        column,
-        exact,
-      );
+      return withoutNull(expressions[by](ref, String(encoded)), column, exact);
     case 'gt':
     case 'gte':
     case 'lt':
     case 'lte':
     default:
-      return withoutNull(builder(column.name, operators[by], encoded), column, exact);
+      return withoutNull(
+        builder(sortable(column, expressions), operators[by], encoded),
+        column,
+        exact,
+      );
   }
+}
+
+/** A column as it is compared and sorted. */
+export function sortable(
+  { name, kind }: MappedColumn,
+  expressions: SqlExpressions,
+): Expression<unknown> {
+  const ref = sql.ref(name);
+  return kind === 'text' ? expressions.byCodePoint(ref) : ref;
 }
 
 function isNever(condition: Condition, target: TranslationTarget): boolean {
@@ -127,7 +131,8 @@ function withoutNull(
     : expression;
 }
 
-function columnOf(field: string, { columnsByField }: TranslationTarget): MappedColumn {
+/** The column of a field. */
+export function columnOf(field: string, { columnsByField }: TranslationTarget): MappedColumn {
   const column = columnsByField.get(field);
   // The portable class lets only known fields through.
   if (column === undefined) throw new TypeError(`no column for "${field}"`);

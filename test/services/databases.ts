@@ -1,0 +1,40 @@
+import { randomUUID } from 'node:crypto';
+
+import { Client } from 'pg';
+
+import { sharedServer } from './servers.ts';
+
+/** A database of a test's own. */
+export interface TestDatabase extends AsyncDisposable {
+  readonly url: string;
+  /** Drops it, whoever still uses it. */
+  readonly remove: () => Promise<void>;
+}
+
+/**
+ * Makes an empty database on a PostgreSQL server, the shared one unless a URL is given. Its texts sort by the rules of a language,
+ * as most databases' do, and not by their bytes.
+ */
+export async function makePostgresDatabase(url?: string): Promise<TestDatabase> {
+  const server = url ?? (await sharedServer('postgres')).url;
+  const name = `underpin_${randomUUID().replaceAll('-', '')}`;
+  const own = new URL(server);
+  own.pathname = name;
+  await runOn(
+    server,
+    `create database ${name} template template0 locale_provider icu icu_locale 'en-US'`,
+  );
+  const remove = async (): Promise<void> =>
+    await runOn(server, `drop database if exists ${name} with (force)`);
+  return { url: own.href, remove, [Symbol.asyncDispose]: remove };
+}
+
+async function runOn(url: string, text: string): Promise<void> {
+  const client = new Client(url);
+  await client.connect();
+  try {
+    await client.query(text);
+  } finally {
+    await client.end();
+  }
+}
