@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 
 import { sqlSamples } from '../../test/conformance/repositories.ts';
 import { makePostgresDatabase } from '../../test/services/databases.ts';
@@ -193,47 +193,57 @@ async function pagesOf(
   }
 }
 
-/** Throws when the two answer differently. */
-async function expectTheSame(sql: Repository<Sample>, runs: number): Promise<void> {
-  await fc.assert(
-    fc.asyncProperty(
-      entities,
-      criteria,
-      orderBy,
-      fc.integer({ min: 1, max: 4 }),
-      async (stored, where, order, limit) => {
-        for (const repository of [memory, sql]) {
-          await repository.deleteWhere('all');
-          await repository.insertMany(stored);
-        }
-        const expected = await memory.find(where, { orderBy: order });
-        expect(await sql.find(where, { orderBy: order })).toStrictEqual(expected);
-        expect(await sql.find({ not: where })).toStrictEqual(await memory.find({ not: where }));
-        expect(await sql.count(where)).toBe(expected.length);
-        expect(await memory.count({ not: where })).toBe(stored.length - expected.length);
-        const pages = await pagesOf(sql, where, { orderBy: order, limit });
-        expect(pages).toStrictEqual(await pagesOf(memory, where, { orderBy: order, limit }));
-        expect(pages.flatMap((page) => (page as { items: Sample[] }).items)).toStrictEqual(
-          expected,
-        );
-        expect(await sql.deleteWhere({ and: [where, { id: { not: null as never } }] })).toBe(
-          expected.length,
-        );
-      },
-    ),
-    { seed: 20_260_101, numRuns: runs },
+const engines = [
+  {
+    engine: 'SQLite',
+    missing: undefined,
+    open: async () => ({ database: sqliteDatabase({ file: ':memory:' }), made: undefined }),
+  },
+  {
+    engine: 'PostgreSQL',
+    missing,
+    open: async () => {
+      const made = await makePostgresDatabase();
+      return { database: postgresDatabase({ url: made.url }), made };
+    },
+  },
+];
+
+for (const { engine, missing: reason, open } of engines)
+  test.skipIf(reason)(
+    `repositories › memory and SQL on ${engine} give the same for any entities, criteria, order and page size`,
+    async () => {
+      const opened = await open();
+      await using _made = opened.made;
+      await using database = opened.database;
+      const sql: Repository<Sample> = await sqlSamples(database);
+      await fc.assert(
+        fc.asyncProperty(
+          entities,
+          criteria,
+          orderBy,
+          fc.integer({ min: 1, max: 4 }),
+          async (stored, where, order, limit) => {
+            for (const repository of [memory, sql]) {
+              await repository.deleteWhere('all');
+              await repository.insertMany(stored);
+            }
+            const expected = await memory.find(where, { orderBy: order });
+            expect(await sql.find(where, { orderBy: order })).toStrictEqual(expected);
+            expect(await sql.find({ not: where })).toStrictEqual(await memory.find({ not: where }));
+            expect(await sql.count(where)).toBe(expected.length);
+            expect(await memory.count({ not: where })).toBe(stored.length - expected.length);
+            const pages = await pagesOf(sql, where, { orderBy: order, limit });
+            expect(pages).toStrictEqual(await pagesOf(memory, where, { orderBy: order, limit }));
+            expect(pages.flatMap((page) => (page as { items: Sample[] }).items)).toStrictEqual(
+              expected,
+            );
+            expect(await sql.deleteWhere({ and: [where, { id: { not: null as never } }] })).toBe(
+              expected.length,
+            );
+          },
+        ),
+        { seed: 20_260_101, numRuns: 300 },
+      );
+    },
   );
-}
-
-describe('repositories › memory and SQL give the same for any entities, criteria, order and page size', () => {
-  test('on SQLite', async () => {
-    await using database = sqliteDatabase({ file: ':memory:' });
-    await expectTheSame(await sqlSamples(database), 300);
-  });
-
-  test.skipIf(missing)('on PostgreSQL', async () => {
-    await using made = await makePostgresDatabase();
-    await using database = postgresDatabase({ url: made.url });
-    await expectTheSame(await sqlSamples(database), 300);
-  });
-});
