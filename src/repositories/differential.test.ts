@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 
 import { sqlSamples } from '../../test/conformance/repositories.ts';
 import { makePostgresDatabase } from '../../test/services/databases.ts';
@@ -213,9 +213,11 @@ for (const { engine, missing: reason, open } of engines)
   test.skipIf(reason)(
     `repositories › memory and SQL on ${engine} give the same for any entities, criteria, order and page size`,
     async () => {
-      const opened = await open();
-      await using _made = opened.made;
-      await using database = opened.database;
+      const { database, made } = await open();
+      onTestFinished(async () => {
+        await database.close();
+        await made?.remove();
+      });
       const sql: Repository<Sample> = await sqlSamples(database);
       await fc.assert(
         fc.asyncProperty(
