@@ -1,0 +1,375 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { sql } from 'kysely';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+
+import { makePostgresDatabase, type TestDatabase } from '../../../test/services/databases.ts';
+import { service } from '../../../test/services/services.ts';
+import { noPolicy } from '../../core/index.ts';
+import { type PostgresDatabase, postgresDatabase } from './index.ts';
+import { isQuery, scriptEndsTransaction } from './statements.ts';
+import { parsePostgresUrl } from './url.ts';
+
+const { missing } = await service('postgres');
+
+interface Schema {
+  item: { id: number; name: string };
+}
+
+describe('database postgres › url', () => {
+  test('user, password, host, port and database are read, however they are written', () => {
+    expect(parsePostgresUrl('postgres://a%40b:p%2F%3A%25@db.example.com:6543/my%20shop')).toEqual({
+      user: 'a@b',
+      password: 'p/:%',
+      host: 'db.example.com',
+      port: 6543,
+      database: 'my shop',
+      ssl: false,
+    });
+    expect(parsePostgresUrl('postgresql://ada@[::1]?sslmode=verify-full')).toMatchObject({
+      host: '::1',
+      port: 5432,
+      database: 'ada',
+      ssl: true,
+    });
+    expect(parsePostgresUrl('postgres:///shop?host=/run/postgresql')).toMatchObject({
+      host: '/run/postgresql',
+      database: 'shop',
+      password: undefined,
+    });
+  });
+
+  test.each([
+    'mysql://h/d',
+    'postgres://user:canary@h:port/d',
+    'postgres://h/d?sslmode=prefer',
+    'postgres://h/d?pool=3',
+    'postgres://u:%zz@h/d',
+    'no url: canary',
+  ])('%s is refused, and not told', (url) => {
+    expect(() => parsePostgresUrl(url)).toThrow(
+      expect.objectContaining({
+        code: 'invalid-argument',
+        message: expect.not.stringContaining('canary') as string,
+      }) as Error,
+    );
+  });
+
+  test('options that make no sense are refused', () => {
+    const url = 'postgres://h/d';
+    for (const options of [{ poolSize: 0 }, { poolSize: 1.5 }, { isolation: 'none' as never }])
+      expect(() => postgresDatabase({ url, ...options })).toThrow(/poolSize|isolation/);
+  });
+});
+
+describe('database postgres › statements', () => {
+  test('a query is read by a cursor, and what changes data is not', () => {
+    expect(isQuery('-- words\nselect 1')).toBe(true);
+    expect(isQuery('values (1)')).toBe(true);
+    expect(isQuery(`with a as (select 'delete', "update" from b) select * from a`)).toBe(true);
+    expect(isQuery('with a as (delete from b returning *) select * from a')).toBe(false);
+    expect(isQuery('insert into a values (1) returning id')).toBe(false);
+  });
+
+  test('a script that ends its transaction is known by its statements, not by its words', () => {
+    expect(scriptEndsTransaction('create table a (id int); commit; create table b (id int)')).toBe(
+      true,
+    );
+    expect(scriptEndsTransaction('select 1; /* x */ ROLLBACK')).toBe(true);
+    expect(scriptEndsTransaction('rollback to savepoint a; select 1')).toBe(false);
+    expect(scriptEndsTransaction(`select '; commit;', ";commit" -- ; commit\n`)).toBe(false);
+    expect(scriptEndsTransaction('do $$ begin perform 1; end; $$; do $x$ commit; $x$')).toBe(false);
+  });
+});
+
+describe.skipIf(missing)('database postgres', () => {
+  let made: TestDatabase;
+  let database: PostgresDatabase<Schema>;
+  /** Looks on from outside of any transaction. */
+  let watcher: PostgresDatabase;
+
+  beforeAll(async () => {
+    made = await makePostgresDatabase();
+    watcher = postgresDatabase({ url: made.url, poolSize: 1 });
+    // Without a policy, which would let go of a call before its outcome is known.
+    const policy = noPolicy;
+    database = postgresDatabase<Schema>({ url: made.url, policy, applicationName: 'tested' });
+    await sql`create table item (id integer primary key, name text not null)`.execute(
+      database.query,
+    );
+  });
+
+  beforeEach(async () => {
+    await database.query.deleteFrom('item').execute();
+  });
+
+  afterAll(async () => {
+    await database?.close();
+    await watcher?.close();
+    await made?.remove();
+  });
+
+  const valueOf = async (text: string): Promise<unknown> => {
+    const { rows } = await sql<{ value: unknown }>`select ${sql.raw(text)} as value`.execute(
+      database.query,
+    );
+    return rows[0]?.value;
+  };
+
+  /** Waits until the server runs so many statements like this one. */
+  const untilRunning = async (text: string, count: number): Promise<void> => {
+    for (;;) {
+      const { rows } = await sql<{
+        running: number;
+      }>`select count(*) as running from pg_stat_activity
+        where state = 'active' and query like ${`%${text}%`} and pid <> pg_backend_pid()`.execute(
+        watcher.query,
+      );
+      if (rows[0]?.running === count) return;
+      await sleep(10);
+    }
+  };
+
+  const idle = (): number => database.native.pool.totalCount - database.native.pool.idleCount;
+
+  test.each<[string, unknown]>([
+    ['9007199254740991::int8', 9_007_199_254_740_991],
+    ['9007199254740993::int8', 9_007_199_254_740_993n],
+    ["'{1,9007199254740993,null}'::int8[]", [1, 9_007_199_254_740_993n, null]],
+    ['0.1::numeric + 0.2', '0.3'],
+    ["'{0.10,12345678901234567890.5}'::numeric[]", ['0.10', '12345678901234567890.5']],
+    ["timestamptz '2026-01-02 03:04:05+02'", '2026-01-02T01:04:05.000Z'],
+    ["timestamptz '2026-01-02 03:04:05.678901Z'", '2026-01-02T03:04:05.678901Z'],
+    ["timestamptz 'infinity'", 'infinity'],
+    ["timestamp '2026-01-02 03:04:05.6'", '2026-01-02T03:04:05.600'],
+    ["date '2026-01-02'", '2026-01-02'],
+    ["time '03:04'", '03:04:00'],
+    ["interval '1 day 2 hours'", '1 day 02:00:00'],
+    [
+      `'{"a":[1,9007199254740993,-1.5,"9007199254740993"]}'::jsonb`,
+      { a: [1, 9_007_199_254_740_993n, -1.5, '9007199254740993'] },
+    ],
+    [`array['{"a":1}'::jsonb]`, [{ a: 1 }]],
+    [String.raw`'\x00ff'::bytea`, Uint8Array.of(0, 255)],
+    [String.raw`array['\x01'::bytea]`, [Uint8Array.of(1)]],
+    ['true', true],
+    ["array['a','b c','\"']", ['a', 'b c', '"']],
+    [
+      "'{{1,2},{3,4}}'::int4[]",
+      [
+        [1, 2],
+        [3, 4],
+      ],
+    ],
+  ])('%s comes back without loss', async (text, value) => {
+    expect(await valueOf(text)).toStrictEqual(value);
+  });
+
+  test('a time with a zone is the same moment, whatever the zone of the session', async () => {
+    await database.transaction(async () => {
+      await sql`set local timezone = 'Asia/Kolkata'`.execute(database.query);
+      expect(await valueOf("timestamptz '2026-01-02 03:04:05.678901Z'")).toBe(
+        '2026-01-02T03:04:05.678901Z',
+      );
+    });
+  });
+
+  test('Dates, bytes, arrays and booleans are sent as what they are', async () => {
+    const { rows } =
+      await sql`select ${new Date(5)}::timestamptz as date, ${new Uint8Array([1, 2]).buffer}::bytea as bytes,
+      ${['a', 'b,"\\', null]}::text[] as texts, ${[[1n], [2n]]}::int8[] as numbers, ${[Uint8Array.of(9)]}::bytea[] as blobs,
+      ${true}::boolean as yes, ${-0}::float8 as zero`.execute(database.query);
+    expect(rows).toStrictEqual([
+      {
+        date: '1970-01-01T00:00:00.005Z',
+        bytes: Uint8Array.of(1, 2),
+        texts: ['a', 'b,"\\', null],
+        numbers: [[1], [2]],
+        blobs: [Uint8Array.of(9)],
+        yes: true,
+        zero: -0,
+      },
+    ]);
+  });
+
+  test('an object, an invalid Date, NUL and half a character are refused before they are sent', async () => {
+    for (const value of [{ a: 1 }, new Date(Number.NaN), 'a\0', '\ud83e', Symbol('a'), [undefined]])
+      await expect(sql`select ${value}`.execute(database.query)).rejects.toMatchObject({
+        code: 'invalid-argument',
+        message: expect.stringMatching(/^parameter 1 is /) as string,
+      });
+  });
+
+  test('an abort cancels the statement on the server, and its connection goes on', async () => {
+    const controller = new AbortController();
+    const sleeping = sql`select pg_sleep(600) /* abort */`.execute(database.query, {
+      signal: controller.signal,
+    });
+    const failed = sleeping.catch((error: unknown) => error);
+    await untilRunning('pg_sleep(600) /* abort */', 1);
+    const before = database.native.pool.totalCount;
+    controller.abort();
+    expect(await failed).toMatchObject({ code: 'cancelled', outcome: 'not-applied' });
+    await untilRunning('pg_sleep(600) /* abort */', 0);
+    expect(database.native.pool.totalCount).toBe(before);
+    expect(idle()).toBe(0);
+  });
+
+  test('an abort of a transaction cancels what it runs, and lets go of its locks', async () => {
+    const controller = new AbortController();
+    const transaction = database.transaction(
+      async () => {
+        await database.query.insertInto('item').values({ id: 1, name: 'a' }).execute();
+        await sql`select pg_sleep(600) /* transaction */`.execute(database.query);
+      },
+      { signal: controller.signal },
+    );
+    const failed = transaction.catch((error: unknown) => error);
+    await untilRunning('pg_sleep(600) /* transaction */', 1);
+    controller.abort();
+    expect(await failed).toMatchObject({ code: 'cancelled', outcome: 'not-applied' });
+    await database.query.insertInto('item').values({ id: 1, name: 'b' }).execute();
+    await untilRunning('pg_sleep(600) /* transaction */', 0);
+  });
+
+  test('a branch that fails ends the others, and the transaction is rolled back', async () => {
+    const transaction = database.transaction(
+      async () =>
+        await Promise.all([
+          sql`select pg_sleep(600) /* branch */`.execute(database.query),
+          untilRunning('pg_sleep(600) /* branch */', 1).then(() => {
+            throw new RangeError('mine');
+          }),
+        ]),
+    );
+    await expect(transaction).rejects.toThrow(RangeError);
+    await untilRunning('pg_sleep(600) /* branch */', 0);
+  });
+
+  test('a deadlock is undone and run again', async () => {
+    await database.query
+      .insertInto('item')
+      .values([
+        { id: 1, name: 'a' },
+        { id: 2, name: 'b' },
+      ])
+      .execute();
+    const bump = async (...ids: number[]): Promise<void> =>
+      await database.transaction(
+        async () => {
+          for (const id of ids) {
+            await sql`update item set name = name || '.' where id = ${id}`.execute(database.query);
+            await sleep(20);
+          }
+        },
+        { isolation: 'read-committed' },
+      );
+    await Promise.all([bump(1, 2), bump(2, 1)]);
+    const rows = await database.query.selectFrom('item').selectAll().orderBy('id').execute();
+    expect(rows).toEqual([
+      { id: 1, name: 'a..' },
+      { id: 2, name: 'b..' },
+    ]);
+  });
+
+  test('a conflict that the function swallowed runs it again all the same', async () => {
+    await database.query.insertInto('item').values({ id: 1, name: 'a' }).execute();
+    let runs = 0;
+    await database.transaction(async () => {
+      runs += 1;
+      await database.query.selectFrom('item').selectAll().execute();
+      if (runs === 1) {
+        await using other = postgresDatabase<Schema>({ url: made.url });
+        await other.query.updateTable('item').set({ name: 'b' }).execute();
+      }
+      await database.query
+        .updateTable('item')
+        .set({ name: 'c' })
+        .execute()
+        .catch(() => undefined);
+    });
+    expect(runs).toBe(2);
+    expect(await database.query.selectFrom('item').select('name').execute()).toEqual([
+      { name: 'c' },
+    ]);
+  });
+
+  test('raw SQL that begins or ends a transaction is refused, and keeps nothing', async () => {
+    await expect(sql`begin`.execute(database.query)).rejects.toMatchObject({
+      code: 'failed-precondition',
+    });
+    for (const text of ['commit', 'end', 'rollback', 'abort', '/**/ commit and chain'])
+      await expect(
+        database.transaction(async () => {
+          await database.query.insertInto('item').values({ id: 1, name: 'a' }).execute();
+          await sql
+            .raw(text)
+            .execute(database.query)
+            .catch(() => undefined);
+        }),
+        text,
+      ).rejects.toMatchObject({ code: 'failed-precondition' });
+    const broken = {
+      name: '1',
+      up: `insert into item values (1, 'a'); commit; insert into item values (2, 'b')`,
+    };
+    await expect(database.migrate([broken], { set: 'broken' })).rejects.toMatchObject({
+      code: 'failed-precondition',
+    });
+    expect(await database.query.selectFrom('item').selectAll().execute()).toEqual([]);
+  });
+
+  test('a migration may take longer than statements may', async () => {
+    await using hasty = postgresDatabase({ url: made.url, statementTimeout: 50 });
+    await hasty.migrate([{ name: '1', up: 'select pg_sleep(0.3)' }], { set: 'slow' });
+    await expect(sql`select pg_sleep(0.3)`.execute(hasty.query)).rejects.toMatchObject({
+      code: 'deadline-exceeded',
+    });
+  });
+
+  test('many rows go to the server in few messages, and a failure says which constraint', async () => {
+    const insert = database.prepare<Schema['item'], unknown>((query, parameter) =>
+      query.insertInto('item').values({ id: parameter('id'), name: parameter('name') }),
+    );
+    const items = Array.from({ length: 2500 }, (_, id) => ({ id, name: `name ${id}` }));
+    expect(await insert.executeMany(items)).toBe(2500n);
+    await expect(
+      insert.executeMany([
+        { id: 3000, name: 'x' },
+        { id: 7, name: 'y' },
+      ]),
+    ).rejects.toMatchObject({ code: 'already-exists' });
+    expect(await valueOf('(select count(*) from item)')).toBe(2500);
+  });
+
+  test('a stream holds one connection, and gives it back however it ends', async () => {
+    const many = database.query
+      .selectFrom(sql<{ n: number }>`generate_series(1, 1000)`.as('n'))
+      .selectAll();
+    for await (const row of many.stream(10)) {
+      expect(row).toBeDefined();
+      expect(idle()).toBe(1);
+      break;
+    }
+    const failing = database.query
+      .selectFrom(sql<{ n: number }>`generate_series(1, 10)`.as('n'))
+      .select(sql`1 / (5 - n)`.as('quotient'))
+      .stream(1);
+    await expect(Array.fromAsync(failing)).rejects.toMatchObject({ code: 'invalid-argument' });
+    expect(idle()).toBe(0);
+  });
+
+  test('rows that a write returns can be streamed', async () => {
+    const stream = database.query
+      .insertInto('item')
+      .values([1, 2, 3].map((id) => ({ id, name: 'a' })))
+      .returning('id')
+      .stream(2);
+    expect(await Array.fromAsync(stream)).toEqual([{ id: 1 }, { id: 2 }, { id: 3 }]);
+    expect(await valueOf('(select count(*) from item)')).toBe(3);
+  });
+
+  test('the server knows the application by its name', async () => {
+    expect(await valueOf("current_setting('application_name')")).toBe('tested');
+  });
+});
