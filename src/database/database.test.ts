@@ -367,6 +367,37 @@ describe('abort › before a call has reached the engine', () => {
   });
 });
 
+describe('policy › an answer that was lost', () => {
+  it('a read is sent again, and what may change data is not', async () => {
+    const { driver } = await colliding(0);
+    const execute = driver.execute.bind(driver);
+    let isLost = false;
+    const losing: Partial<DatabaseDriver> = {
+      execute: (query, signal) => {
+        if (!isLost) return execute(query, signal);
+        isLost = false;
+        throw new Collision('lost');
+      },
+      classify: () => ({ code: 'unavailable', outcome: 'unknown' }),
+    };
+    const policy = definePolicy('eager', { retry: { attempts: 1, initialDelay: 1 } });
+    const { query } = new Database<Schema>(Object.assign(driver, losing), { policy });
+    await query.schema.createTable('item').addColumn('id', 'integer').execute();
+    isLost = true;
+    const read = query.with('few', (part) => part.selectFrom('item').selectAll());
+    expect(await read.selectFrom('few').selectAll().execute()).toEqual([]);
+    const changes = [
+      query.insertInto('item').values({ id: 1 }),
+      query.with('gone', (part) => part.deleteFrom('item').returning('id')).selectFrom('gone'),
+      { execute: async () => await sql`select 1`.execute(query) },
+    ];
+    for (const change of changes) {
+      isLost = true;
+      await expect(change.execute()).rejects.toMatchObject({ outcome: 'unknown' });
+    }
+  });
+});
+
 describe('kysely › transaction settings', () => {
   it('an isolation level reaches the driver, as that of our own transactions does', async () => {
     const { database, driver } = await colliding(0);

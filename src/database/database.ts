@@ -255,11 +255,8 @@ export class Database<
         transaction.execute(query, current),
       );
     }
-    return this.run(
-      'query',
-      attributes,
-      { signal, repeatable: SelectQueryNode.is(query.query as never) },
-      async (current) => counted(attributes, await this.driver.execute(query, current)),
+    return this.run('query', attributes, { signal, repeatable: isRead(query) }, async (current) =>
+      counted(attributes, await this.driver.execute(query, current)),
     );
   }
 
@@ -524,6 +521,14 @@ export class Database<
       cause,
     });
   }
+}
+
+/** Whether a statement reads and does nothing else, as far as the builder that made it knows. */
+function isRead({ query }: CompiledQuery): boolean {
+  return (
+    SelectQueryNode.is(query) &&
+    (query.with?.expressions ?? []).every(({ expression }) => SelectQueryNode.is(expression))
+  );
 }
 
 function counted(attributes: OperationAttributes, result: StatementResult): StatementResult {

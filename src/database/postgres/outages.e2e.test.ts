@@ -207,12 +207,15 @@ describe.skipIf(missing)('database postgres › outages', () => {
   });
 
   test('the same database goes on once the server is back, whatever was done to it', async () => {
-    for (const harm of [
+    const harms: (() => Promise<void>)[] = [
       async () => await server.kill(),
       async () => await proxy.refuse(),
-      () => proxy.cut(),
+      async () => {
+        proxy.cut();
+      },
       async () => await server.pause(),
-    ]) {
+    ];
+    for (const harm of harms) {
       await Promise.all([1, 2, 3].map(async () => await sql`select 1`.execute(database.query)));
       await harm();
       const signal = AbortSignal.timeout(500);
