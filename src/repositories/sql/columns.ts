@@ -3,8 +3,9 @@ import type { FieldOf } from '../criteria.ts';
 import type { Row } from '../driver.ts';
 
 /**
- * How a field is kept: `text`; `integer`, a whole number up to 2^53; `real`; `bigint`, up to 64 bits; `boolean`, as 0 or 1;
- * `date`, as ISO 8601 text in UTC with milliseconds, which sorts by time; `json`, as text; `bytes`.
+ * How a field is kept: `text`; `integer`, a whole number up to 2^53; `real`; `bigint`, up to 64 bits; `boolean`, as 0 or 1, or
+ * the engine's own; `date`, as ISO 8601 text in UTC with milliseconds, which sorts by time, or the engine's own; `json`, as text, or the
+ * engine's own; `bytes`.
  */
 export type ColumnKind =
   | 'text'
