@@ -91,8 +91,8 @@ export interface DatabaseDriver extends Driver {
   begin(options?: BeginOptions): Promise<DriverTransaction>;
   /**
    * Calls `listener` for each notification on the channel, from now on until the returned function is called or the driver is
-   * closed. MUST connect by itself, also again after the connection was lost, and MUST NOT throw. Only with the capability
-   * `notifications`.
+   * closed. MUST connect by itself, also again after the connection was lost; MUST NOT throw unless the driver is closed. Only with
+   * the capability `notifications`.
    */
   listen?(channel: string, listener: NotificationListener): () => void;
 }

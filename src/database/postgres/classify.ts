@@ -12,7 +12,7 @@ interface ServerError extends Error {
 }
 
 /** The error as the server's own, if it is one. */
-export function serverError(error: unknown): ServerError | undefined {
+function serverError(error: unknown): ServerError | undefined {
   if (!(error instanceof Error) || !('severity' in error) || !('code' in error)) return undefined;
   return typeof error.code === 'string' && /^[0-9A-Z]{5}$/.test(error.code)
     ? (error as ServerError)

@@ -18,6 +18,7 @@ export class Notifications {
   readonly #listeners = new Map<string, Set<NotificationListener>>();
   #client: Client | undefined;
   #isConnected = false;
+  #told: Promise<void> = Promise.resolve();
   #failures = 0;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
@@ -69,25 +70,35 @@ export class Notifications {
   async #subscribe(client: Client): Promise<void> {
     await client.connect();
     if (this.#client !== client) return;
-    await client.query([...this.#listeners.keys()].map((channel) => listenTo(channel)).join(';'));
+    this.#isConnected = true;
+    const channels = [...this.#listeners.keys()];
+    for (const channel of channels) this.#tell('listen', channel);
+    await this.#told;
     if (this.#client !== client) return;
     const isBack = this.#failures > 0;
-    this.#isConnected = true;
     this.#failures = 0;
     this.#beat(client);
-    // Those that came while it connected are subscribed to as well; LISTEN twice is once.
-    for (const channel of this.#listeners.keys()) {
-      this.#tell('listen', channel);
-      if (isBack) this.#emit(channel, undefined);
-    }
+    if (isBack) for (const channel of channels) this.#emit(channel, undefined);
   }
 
   #tell(verb: 'listen' | 'unlisten', channel: string): void {
-    const client = this.#client;
-    if (client === undefined || !this.#isConnected) return;
-    client.query(`${verb} ${pg.escapeIdentifier(channel)}`).catch(() => {
+    if (this.#client !== undefined && this.#isConnected)
+      void this.#query(this.#client, `${verb} ${pg.escapeIdentifier(channel)}`);
+  }
+
+  /** Runs one statement after the others, since `pg` wants them one by one. */
+  async #query(client: Client, text: string): Promise<void> {
+    const before = this.#told;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#told = promise;
+    try {
+      await before;
+      if (this.#client === client) await client.query(text);
+    } catch {
       this.#lost(client);
-    });
+    } finally {
+      resolve();
+    }
   }
 
   #beat(client: Client): void {
@@ -100,14 +111,9 @@ export class Notifications {
     const overdue = setTimeout(() => {
       this.#lost(client);
     }, heartbeat / 3);
-    try {
-      await client.query('select 1');
-      if (this.#client === client) this.#beat(client);
-    } catch {
-      this.#lost(client);
-    } finally {
-      clearTimeout(overdue);
-    }
+    await this.#query(client, 'select 1');
+    clearTimeout(overdue);
+    if (this.#client === client) this.#beat(client);
   }
 
   #lost(client: Client): void {
@@ -140,8 +146,4 @@ export class Notifications {
       }
     }
   }
-}
-
-function listenTo(channel: string): string {
-  return `listen ${pg.escapeIdentifier(channel)}`;
 }

@@ -239,6 +239,7 @@ export class PostgresDriver implements DatabaseDriver {
   }
 
   listen(channel: string, listener: NotificationListener): () => void {
+    if (this.#isClosed) throw this.#closedError();
     return this.#notifications.listen(channel, listener);
   }
 
