@@ -11,6 +11,7 @@ interface CancellableClient {
 
 interface CancelConnection {
   connect(port: number | string, host?: string): void;
+  requestSsl(): void;
   cancel(processId: number, secretKey: number): void;
 }
 
@@ -25,6 +26,11 @@ export async function requestCancel(client: PoolClient, timeout: number): Promis
   const connection = new pg.Connection({ ssl } as never);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const wire = connection as unknown as CancelConnection;
+  if (ssl) {
+    connection.once('connect', () => {
+      wire.requestSsl();
+    });
+  }
   connection.once(ssl ? 'sslconnect' : 'connect', () => {
     wire.cancel(processID, secretKey);
   });

@@ -50,7 +50,8 @@ export function withoutValues(error: unknown): unknown {
   const known = serverError(error);
   if (known === undefined || !known.code.startsWith('22')) return error;
   const full = known.message;
-  known.message = full.replace(/:\s*".*$/s, '').replace(/".*"/s, '"…"');
+  // In whatever language the server speaks.
+  known.message = full.replace(/\s*[:：].*$/s, '').replace(/["'«»„“”‘’].*["'«»„“”‘’]/s, '"…"');
   if (known.stack !== undefined) known.stack = known.stack.replace(full, () => known.message);
   return known;
 }

@@ -103,8 +103,7 @@ export class PostgresTransaction implements DriverTransaction {
     this.#end();
     try {
       if (this.#broken !== undefined) throw this.#broken;
-      if (this.#failure !== undefined) throw this.#spoilt();
-      await this.#session.execute('commit');
+      if (!(await this.#session.commit())) throw this.#spoilt();
     } catch (error) {
       // The server had the request: nobody knows whether it was carried out.
       if (isConnectionLost(error))

@@ -294,6 +294,18 @@ describe.skipIf(missing)('database postgres', () => {
     ]);
   });
 
+  test('a transaction in which a statement was aborted is not committed, though that was caught', async () => {
+    const transaction = database.transaction(async () => {
+      await database.query.insertInto('item').values({ id: 1, name: 'a' }).execute();
+      const signal = AbortSignal.timeout(50);
+      await expect(
+        sql`select pg_sleep(600)`.execute(database.query, { signal }),
+      ).rejects.toMatchObject({ code: 'deadline-exceeded' });
+    });
+    await expect(transaction).rejects.toMatchObject({ code: 'failed-precondition' });
+    expect(await database.query.selectFrom('item').selectAll().execute()).toEqual([]);
+  });
+
   test('raw SQL that begins or ends a transaction is refused, and keeps nothing', async () => {
     await expect(sql`begin`.execute(database.query)).rejects.toMatchObject({
       code: 'failed-precondition',

@@ -64,6 +64,12 @@ export class PostgresSession {
     );
   }
 
+  /** Commits the transaction. Gives false when the server rolled it back instead, since a statement in it had failed. */
+  async commit(): Promise<boolean> {
+    const { command } = await this.#inTurn(() => this.#client.query('commit'), {});
+    return command === 'COMMIT';
+  }
+
   /** Runs one statement for each row of parameters. Gives the sum of affected rows. */
   async executeMany(
     sql: string,
