@@ -113,7 +113,7 @@ export function sceneCase(id: string, run: (scene: Scene) => Promise<void>): Que
 
 /** Makes the scene and starts its queue. */
 export async function setUp(subject: QueueSubject): Promise<Scene> {
-  const { driver } = subject;
+  const driver = watched(subject.driver);
   const clock = fakeClock();
   const queue = new JobQueue(driver, { clock, random: () => 0.5 });
   await queue.start();
@@ -178,9 +178,39 @@ export async function until(
   }
 }
 
-/** Lets what is under way go as far as it can without time passing, for cases that show that something does not happen. */
+/**
+ * Lets what is under way go as far as it can without time passing: until no call of a driver has been under way for a while.
+ * Fails after 4 s, which only a broken adapter needs.
+ */
 export async function settleDown(): Promise<void> {
-  for (let turn = 0; turn < 20; turn += 1) await nextTurn();
+  const end = performance.now() + 4000;
+  for (let quietTurns = 0; quietTurns < 20; quietTurns += 1) {
+    await nextTurn();
+    if (callsUnderWay > 0) quietTurns = 0;
+    if (performance.now() > end) assert.fail('waited in vain: the engine answers');
+  }
+}
+
+let callsUnderWay = 0;
+
+/** The same driver, its calls counted while they last; but for `transaction`, which lasts as long as what runs inside of it. */
+function watched(driver: QueueDriver): QueueDriver {
+  return new Proxy(driver, {
+    get(target, key) {
+      const member: unknown = Reflect.get(target, key, target);
+      if (typeof member !== 'function') return member;
+      return (...args: unknown[]): unknown => {
+        const result: unknown = Reflect.apply(member, target, args);
+        if (key !== 'transaction' && result instanceof Promise) {
+          callsUnderWay += 1;
+          void Promise.allSettled([result]).then(() => {
+            callsUnderWay -= 1;
+          });
+        }
+        return result;
+      };
+    },
+  });
 }
 
 /** Asserts that a call fails with the code, and gives the error. */

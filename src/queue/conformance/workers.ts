@@ -357,7 +357,7 @@ export const workerCases: readonly QueueCase[] = [
       });
       const now = clock.now();
       await withWorker([handled], {}, async () => {
-        await until(async () => (await queue.find(id))?.state === 'waiting', 'the attempt fails');
+        await until(async () => (await queue.find(id))?.failure !== undefined, 'the attempt fails');
       });
       const found = await queue.find(id);
       assert.deepEqual(

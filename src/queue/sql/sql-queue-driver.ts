@@ -1,13 +1,12 @@
 import { sql } from 'kysely';
 
-import { type Classify, type ContextEnvelope, InfrastructureError } from '../../core/index.ts';
+import { type Classify, InfrastructureError } from '../../core/index.ts';
 import type { Database } from '../../database/index.ts';
 import type {
   Claim,
   ClaimedJob,
   ClaimRequest,
   EnqueuedJob,
-  JobFailure,
   JobFilter,
   JobState,
   Maintenance,
@@ -18,8 +17,10 @@ import type {
   StoredJob,
 } from '../driver.ts';
 import { leaseEnded } from '../lease-ended.ts';
-import { type JobRow, type QueueTables, sqliteMigrations } from './schema.ts';
-import { type ClaimedRow, nameParameters, QueueStatements } from './statements.ts';
+import type { QueueDialect } from './dialect.ts';
+import { type NewRow, type QueueTables, toClaimed, toRow, toStored } from './row.ts';
+import { SqliteDialect } from './sqlite-dialect.ts';
+import { QueueStatements } from './statements.ts';
 
 /** The listeners of all queues on one database, so that each wakes the workers of the others. */
 const listenersOf = new WeakMap<object, Set<() => void>>();
@@ -29,29 +30,34 @@ export class SqlQueueDriver implements QueueDriver {
   readonly adapter = 'sql';
   readonly capabilities = { transactions: true } as const;
   readonly native: Database<QueueTables>;
+  readonly #dialect: QueueDialect;
   readonly #statements: QueueStatements;
   readonly #listeners: Set<() => void>;
   readonly #own = new Set<() => void>();
 
-  private constructor(database: Database<QueueTables>) {
+  private constructor(database: Database<QueueTables>, dialect: QueueDialect) {
     this.native = database;
-    this.#statements = new QueueStatements(database);
+    this.#dialect = dialect;
+    this.#statements = new QueueStatements(database, dialect);
     this.#listeners = listenersOf.get(database) ?? new Set();
     listenersOf.set(database, this.#listeners);
   }
 
   /** Throws `unimplemented` for a database that is not SQLite. */
   static on<Schema>(database: Database<Schema>): SqlQueueDriver {
-    if (database.adapter !== 'sqlite') {
-      throw new InfrastructureError({
-        code: 'unimplemented',
-        component: 'queue',
-        adapter: 'sql',
-        message: `sqlQueue has no statements for a database of ${database.adapter}: use one of sqliteDatabase()`,
-      });
-    }
     // The queue's table is its own affair, and no part of the application's schema.
-    return new SqlQueueDriver(database as unknown as Database<QueueTables>);
+    const own = database as unknown as Database<QueueTables>;
+    switch (database.adapter) {
+      case 'sqlite':
+        return new SqlQueueDriver(own, new SqliteDialect(own));
+      default:
+        throw new InfrastructureError({
+          code: 'unimplemented',
+          component: 'queue',
+          adapter: 'sql',
+          message: `sqlQueue has no statements for a database of ${database.adapter}: use one of sqliteDatabase()`,
+        });
+    }
   }
 
   /** The database throws the one error model's errors by itself. */
@@ -68,7 +74,7 @@ export class SqlQueueDriver implements QueueDriver {
           'the first use of this queue was inside of a transaction, where its tables cannot be made: call await queue.start() before, as defineInfrastructure does',
       });
     }
-    await this.native.migrate(sqliteMigrations, { set: 'underpin-queue', signal });
+    await this.native.migrate(this.#dialect.migrations, { set: 'underpin-queue', signal });
   }
 
   async checkHealth(signal?: AbortSignal): Promise<void> {
@@ -76,48 +82,19 @@ export class SqlQueueDriver implements QueueDriver {
   }
 
   async enqueue(jobs: readonly NewJob[], signal?: AbortSignal): Promise<readonly EnqueuedJob[]> {
-    const rows = jobs.map((job) => ({
-      id: job.id,
-      name: job.name,
-      version: job.version,
-      payload: job.payload,
-      context: job.context === undefined ? null : JSON.stringify(job.context),
-      max_attempts: job.maxAttempts,
-      available_at: job.availableAt,
-      created_at: job.createdAt,
-      deduplication_key: job.deduplicationKey ?? null,
-    }));
-    const { insert, twin } = this.#statements;
-    const results = await this.native.transaction(
-      async () => {
-        if (jobs.every(({ deduplicationKey }) => deduplicationKey === undefined)) {
-          await insert.executeMany(rows, { signal });
-          return jobs.map(({ id }) => ({ id, isDuplicate: false }));
-        }
-        const added: EnqueuedJob[] = [];
-        for (const row of rows) {
-          const isNew = (await insert.executeMany([row], { signal })) > 0n;
-          const { id, name, deduplication_key: key } = row;
-          const known = isNew
-            ? { id }
-            : await twin.executeTakeFirstOrThrow({ id, name, key }, { signal });
-          added.push({ id: known.id, isDuplicate: known.id !== id });
-        }
-        return added;
-      },
-      { signal },
-    );
+    const rows = jobs.map(toRow);
+    // Whether a twin is there takes more than one statement to tell.
+    const isKeyed = rows.some(({ deduplication_key: key }) => key !== null);
+    const results = isKeyed
+      ? await this.native.transaction(async () => await this.#addKeyed(rows, signal), { signal })
+      : await this.#add(rows, signal);
     await this.native.afterCommit(this.#notify);
     return results;
   }
 
-  async claim(
-    { names, limit, now, leaseUntil }: ClaimRequest,
-    signal?: AbortSignal,
-  ): Promise<readonly ClaimedJob[]> {
-    const parameters = { ...nameParameters(names), limit, now, leaseUntil };
-    const rows = await this.#statements.claim(names.length).execute(parameters, { signal });
-    // SQLite returns rows in the order in which it changed them.
+  async claim(request: ClaimRequest, signal?: AbortSignal): Promise<readonly ClaimedJob[]> {
+    const rows = await this.#dialect.claim(request, signal);
+    // Engines return rows in the order in which they changed them.
     return rows
       .map(toClaimed)
       .toSorted((a, b) => a.availableAt - b.availableAt || (a.id < b.id ? -1 : 1));
@@ -128,11 +105,7 @@ export class SqlQueueDriver implements QueueDriver {
     now: number,
     signal?: AbortSignal,
   ): Promise<readonly boolean[]> {
-    const results = await this.#allOrEach(
-      settlements,
-      (some) => this.#settle(some, now, signal),
-      signal,
-    );
+    const results = await this.#dialect.settle(settlements, now, signal);
     if (settlements.some(({ kind }) => kind === 'retry' || kind === 'release'))
       await this.native.afterCommit(this.#notify);
     return results;
@@ -143,12 +116,7 @@ export class SqlQueueDriver implements QueueDriver {
     leaseUntil: number,
     signal?: AbortSignal,
   ): Promise<readonly boolean[]> {
-    const extend = async (some: readonly Claim[]): Promise<bigint> =>
-      await this.#statements.extended.executeMany(
-        some.map(({ id, generation }) => ({ id, generation, leaseUntil })),
-        { signal },
-      );
-    return await this.#allOrEach(claims, extend, signal);
+    return await this.#dialect.extend(claims, leaseUntil, signal);
   }
 
   async maintain(now: number, signal?: AbortSignal): Promise<Maintenance> {
@@ -170,9 +138,8 @@ export class SqlQueueDriver implements QueueDriver {
   }
 
   async nextEventAt(names: readonly string[], signal?: AbortSignal): Promise<number | undefined> {
-    const row = await this.#statements
-      .nextEvent(names.length)
-      .executeTakeFirst(nameParameters(names), { signal });
+    const parameters = { names: JSON.stringify(names) };
+    const row = await this.#statements.nextEvent.executeTakeFirst(parameters, { signal });
     return row?.at ?? undefined;
   }
 
@@ -258,113 +225,32 @@ export class SqlQueueDriver implements QueueDriver {
     for (const listener of this.#listeners) listener();
   };
 
-  async #settle(
-    settlements: readonly Settlement[],
-    now: number,
+  async #add(
+    rows: readonly NewRow[],
     signal: AbortSignal | undefined,
-  ): Promise<bigint> {
-    const { completed, kept, retried, buried, released } = this.#statements;
-    const finished: Claim[] = [];
-    let affected = 0n;
-    for (const settlement of settlements) {
-      const { id, generation } = settlement;
-      switch (settlement.kind) {
-        case 'complete':
-          if (settlement.keepUntil === undefined) finished.push({ id, generation });
-          else
-            affected += await kept.executeMany(
-              [{ id, generation, now, keepUntil: settlement.keepUntil }],
-              { signal },
-            );
-          break;
-        case 'retry':
-          affected += await retried.executeMany(
-            [
-              {
-                id,
-                generation,
-                availableAt: settlement.availableAt,
-                failure: JSON.stringify(settlement.failure),
-              },
-            ],
-            { signal },
-          );
-          break;
-        case 'bury':
-          affected += await buried.executeMany(
-            [{ id, generation, now, failure: JSON.stringify(settlement.failure) }],
-            { signal },
-          );
-          break;
-        case 'release':
-          affected += await released.executeMany(
-            [{ id, generation, availableAt: settlement.availableAt }],
-            { signal },
-          );
-          break;
+  ): Promise<readonly EnqueuedJob[]> {
+    await this.#dialect.insert(rows, signal);
+    return rows.map(({ id }) => ({ id, isDuplicate: false }));
+  }
+
+  async #addKeyed(
+    rows: readonly NewRow[],
+    signal: AbortSignal | undefined,
+  ): Promise<readonly EnqueuedJob[]> {
+    const results = new Map<NewRow, EnqueuedJob>();
+    let left = rows;
+    while (left.length > 0) {
+      const added = await this.#dialect.insert(left, signal);
+      for (const [index, row] of left.entries()) {
+        const { id, name, deduplication_key: key } = row;
+        const known = added[index]
+          ? { id }
+          : await this.#statements.twin.executeTakeFirst({ id, name, key }, { signal });
+        if (known) results.set(row, { id: known.id, isDuplicate: known.id !== id });
       }
+      // What was refused for a twin that has ended in this very moment is to be added after all.
+      left = left.filter((row) => !results.has(row));
     }
-    if (finished.length > 0) affected += await completed.executeMany(finished, { signal });
-    return affected;
+    return rows.map((row) => results.get(row) ?? { id: row.id, isDuplicate: false });
   }
-
-  /**
-   * Applies a change that touches one row for each claim that is still held. Nearly always all of them are, and their number
-   * says so; when not, it is undone and done again one by one, to learn which.
-   */
-  async #allOrEach<Item>(
-    items: readonly Item[],
-    apply: (some: readonly Item[]) => Promise<bigint>,
-    signal: AbortSignal | undefined,
-  ): Promise<readonly boolean[]> {
-    const partly = new Error('some of the claims are not held');
-    try {
-      await this.native.transaction(
-        async () => {
-          if ((await apply(items)) !== BigInt(items.length)) throw partly;
-        },
-        { signal },
-      );
-      return items.map(() => true);
-    } catch (error) {
-      if (error !== partly) throw error;
-      if (items.length === 1) return [false];
-    }
-    return await this.native.transaction(
-      async () => {
-        const results: boolean[] = [];
-        for (const item of items) results.push((await apply([item])) > 0n);
-        return results;
-      },
-      { signal },
-    );
-  }
-}
-
-function toClaimed(row: ClaimedRow): ClaimedJob {
-  return {
-    id: row.id,
-    generation: row.generation,
-    name: row.name,
-    version: row.version,
-    payload: row.payload,
-    // Written by `enqueue`, and by nobody else.
-    context: row.context === null ? undefined : (JSON.parse(row.context) as ContextEnvelope),
-    attempt: row.attempts,
-    maxAttempts: row.max_attempts,
-    createdAt: row.created_at,
-    availableAt: row.available_at,
-  };
-}
-
-function toStored(row: JobRow): StoredJob {
-  const { attempt, ...claimed } = toClaimed(row);
-  return {
-    ...claimed,
-    state: row.state,
-    attempts: attempt,
-    deduplicationKey: row.deduplication_key ?? undefined,
-    failure: row.failure === null ? undefined : (JSON.parse(row.failure) as JobFailure),
-    finishedAt: row.finished_at ?? undefined,
-  };
 }
