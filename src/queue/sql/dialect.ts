@@ -1,4 +1,4 @@
-import { type Expression, type RawBuilder, sql } from 'kysely';
+import type { Expression, RawBuilder } from 'kysely';
 
 import type { Database, Migration, Parameter, PreparedQuery } from '../../database/index.ts';
 import type { Claim, ClaimRequest, Settlement } from '../driver.ts';
@@ -20,6 +20,8 @@ export interface QueueDialect {
   readonly announce: RawBuilder<unknown>;
   /** The engine's clock, in milliseconds since the Unix epoch; null where it is this machine's anyway. */
   readonly clock: RawBuilder<number | null>;
+  /** The condition that a row's `id` is among those that a query gives, which are looked up one by one. */
+  among(ids: RawBuilder<unknown>): RawBuilder<unknown>;
   /** A JSON array of texts as a table with the one column `value`. */
   texts(array: Expression<string>): RawBuilder<unknown>;
   /**
@@ -52,6 +54,3 @@ export function prepare<Parameters extends object, Row>(
     compile: () => build(parameter).compile(query),
   }));
 }
-
-/** The columns that a claim gives. */
-export const claimedColumns: RawBuilder<unknown> = sql`id, generation, name, version, payload, context, attempts, max_attempts, created_at, available_at`;

@@ -18,12 +18,12 @@ import type {
 } from '../driver.ts';
 import { leaseEnded } from '../lease-ended.ts';
 import type { QueueDialect } from './dialect.ts';
+import { EngineTime } from './engine-time.ts';
+import { Hints } from './hints.ts';
+import { PostgresDialect } from './postgres-dialect.ts';
 import { type NewRow, type QueueTables, toClaimed, toRow, toStored } from './row.ts';
 import { SqliteDialect } from './sqlite-dialect.ts';
-import { QueueStatements } from './statements.ts';
-
-/** The listeners of all queues on one database, so that each wakes the workers of the others. */
-const listenersOf = new WeakMap<object, Set<() => void>>();
+import { type Due, QueueStatements } from './statements.ts';
 
 /** Jobs in a table of the application's database. */
 export class SqlQueueDriver implements QueueDriver {
@@ -32,30 +32,33 @@ export class SqlQueueDriver implements QueueDriver {
   readonly native: Database<QueueTables>;
   readonly #dialect: QueueDialect;
   readonly #statements: QueueStatements;
-  readonly #listeners: Set<() => void>;
-  readonly #own = new Set<() => void>();
+  readonly #hints: Hints;
+  readonly #time = new EngineTime();
+  /** Each ends one listener of this driver. */
+  readonly #listening = new Set<() => void>();
 
   private constructor(database: Database<QueueTables>, dialect: QueueDialect) {
     this.native = database;
     this.#dialect = dialect;
     this.#statements = new QueueStatements(database, dialect);
-    this.#listeners = listenersOf.get(database) ?? new Set();
-    listenersOf.set(database, this.#listeners);
+    this.#hints = Hints.of(database);
   }
 
-  /** Throws `unimplemented` for a database that is not SQLite. */
+  /** Throws `unimplemented` for a database whose statements it does not know. */
   static on<Schema>(database: Database<Schema>): SqlQueueDriver {
     // The queue's table is its own affair, and no part of the application's schema.
     const own = database as unknown as Database<QueueTables>;
     switch (database.adapter) {
       case 'sqlite':
         return new SqlQueueDriver(own, new SqliteDialect(own));
+      case 'postgres':
+        return new SqlQueueDriver(own, new PostgresDialect(own, Hints.of(own).origin));
       default:
         throw new InfrastructureError({
           code: 'unimplemented',
           component: 'queue',
           adapter: 'sql',
-          message: `sqlQueue has no statements for a database of ${database.adapter}: use one of sqliteDatabase()`,
+          message: `sqlQueue has no statements for a database of ${database.adapter}: use one of sqliteDatabase() or postgresDatabase()`,
         });
     }
   }
@@ -75,28 +78,37 @@ export class SqlQueueDriver implements QueueDriver {
       });
     }
     await this.native.migrate(this.#dialect.migrations, { set: 'underpin-queue', signal });
+    await this.#due(0, signal);
   }
 
   async checkHealth(signal?: AbortSignal): Promise<void> {
-    await this.#statements.due.execute({ now: 0 }, { signal });
+    await this.#due(0, signal);
   }
 
   async enqueue(jobs: readonly NewJob[], signal?: AbortSignal): Promise<readonly EnqueuedJob[]> {
-    const rows = jobs.map(toRow);
+    const rows = jobs.map((job) =>
+      toRow({
+        ...job,
+        availableAt: this.#time.toEngine(job.availableAt),
+        createdAt: this.#time.toEngine(job.createdAt),
+      }),
+    );
     // Whether a twin is there takes more than one statement to tell.
     const isKeyed = rows.some(({ deduplication_key: key }) => key !== null);
     const results = isKeyed
       ? await this.native.transaction(async () => await this.#addKeyed(rows, signal), { signal })
       : await this.#add(rows, signal);
-    await this.native.afterCommit(this.#notify);
+    await this.native.afterCommit(this.#hints.give);
     return results;
   }
 
   async claim(request: ClaimRequest, signal?: AbortSignal): Promise<readonly ClaimedJob[]> {
-    const rows = await this.#dialect.claim(request, signal);
+    const now = this.#time.toEngine(request.now);
+    const leaseUntil = this.#time.toEngine(request.leaseUntil);
+    const rows = await this.#dialect.claim({ ...request, now, leaseUntil }, signal);
     // Engines return rows in the order in which they changed them.
     return rows
-      .map(toClaimed)
+      .map((row) => this.#fromEngine(toClaimed(row)))
       .toSorted((a, b) => a.availableAt - b.availableAt || (a.id < b.id ? -1 : 1));
   }
 
@@ -105,9 +117,13 @@ export class SqlQueueDriver implements QueueDriver {
     now: number,
     signal?: AbortSignal,
   ): Promise<readonly boolean[]> {
-    const results = await this.#dialect.settle(settlements, now, signal);
+    const results = await this.#dialect.settle(
+      settlements.map((settlement) => this.#toEngine(settlement)),
+      this.#time.toEngine(now),
+      signal,
+    );
     if (settlements.some(({ kind }) => kind === 'retry' || kind === 'release'))
-      await this.native.afterCommit(this.#notify);
+      await this.native.afterCommit(this.#hints.give);
     return results;
   }
 
@@ -116,43 +132,41 @@ export class SqlQueueDriver implements QueueDriver {
     leaseUntil: number,
     signal?: AbortSignal,
   ): Promise<readonly boolean[]> {
-    return await this.#dialect.extend(claims, leaseUntil, signal);
+    return await this.#dialect.extend(claims, this.#time.toEngine(leaseUntil), signal);
   }
 
   async maintain(now: number, signal?: AbortSignal): Promise<Maintenance> {
-    const { due, recover, bury, removeKept } = this.#statements;
-    // Read first: an idle queue must not ask for the database's one writer all the time.
-    const found = await due.executeTakeFirstOrThrow({ now }, { signal });
+    const { recover, bury, removeKept } = this.#statements;
+    // Read first: an idle queue must not write all the time, least of all where there is one writer.
+    const found = await this.#due(now, signal);
     if (found.leases === 0 && found.kept === 0) return { recovered: 0, buried: 0, removed: 0 };
     const failure = JSON.stringify(leaseEnded(now));
+    const ended = { now: this.#time.toEngine(now), failure };
     const done = await this.native.transaction(
       async () => ({
-        buried: (await bury.execute({ now, failure }, { signal })).length,
-        recovered: (await recover.execute({ now, failure }, { signal })).length,
-        removed: (await removeKept.execute({ now }, { signal })).length,
+        buried: (await bury.execute(ended, { signal })).length,
+        recovered: (await recover.execute(ended, { signal })).length,
+        removed: (await removeKept.execute(ended, { signal })).length,
       }),
-      { signal },
+      { signal, isolation: 'read-committed' },
     );
-    if (done.recovered > 0) await this.native.afterCommit(this.#notify);
+    if (done.recovered > 0) await this.native.afterCommit(this.#hints.give);
     return done;
   }
 
   async nextEventAt(names: readonly string[], signal?: AbortSignal): Promise<number | undefined> {
     const parameters = { names: JSON.stringify(names) };
     const row = await this.#statements.nextEvent.executeTakeFirst(parameters, { signal });
-    return row?.at ?? undefined;
+    const at = row?.at ?? undefined;
+    return at === undefined ? undefined : this.#time.fromEngine(at);
   }
 
   listen(listener: () => void): () => void {
-    // Wrapped, so that one function given twice is two listeners.
-    const own = (): void => {
-      listener();
-    };
-    this.#listeners.add(own);
-    this.#own.add(own);
+    const end = this.#hints.listen(listener);
+    this.#listening.add(end);
     return () => {
-      this.#listeners.delete(own);
-      this.#own.delete(own);
+      this.#listening.delete(end);
+      end();
     };
   }
 
@@ -162,7 +176,7 @@ export class SqlQueueDriver implements QueueDriver {
       .selectAll()
       .where('id', '=', id)
       .executeTakeFirst({ signal });
-    return row && toStored(row);
+    return row && this.#fromEngine(toStored(row));
   }
 
   async list(
@@ -179,7 +193,7 @@ export class SqlQueueDriver implements QueueDriver {
       .orderBy('id')
       .limit(limit)
       .execute({ signal });
-    return rows.map(toStored);
+    return rows.map((row) => this.#fromEngine(toStored(row)));
   }
 
   async counts(
@@ -197,8 +211,9 @@ export class SqlQueueDriver implements QueueDriver {
   }
 
   async redrive(request: RedriveRequest, signal?: AbortSignal): Promise<number> {
-    const redriven = await this.#statements.redrive(request, signal);
-    if (redriven > 0) await this.native.afterCommit(this.#notify);
+    const now = this.#time.toEngine(request.now);
+    const redriven = await this.#redrive({ ...request, now }, signal);
+    if (redriven > 0) await this.native.afterCommit(this.#hints.give);
     return redriven;
   }
 
@@ -217,13 +232,52 @@ export class SqlQueueDriver implements QueueDriver {
 
   /** The database is the application's: it is closed by whoever made it. */
   async close(): Promise<void> {
-    for (const own of this.#own) this.#listeners.delete(own);
-    this.#own.clear();
+    for (const end of this.#listening) end();
+    this.#listening.clear();
   }
 
-  readonly #notify = (): void => {
-    for (const listener of this.#listeners) listener();
-  };
+  /** Finds what maintenance would do, and learns the engine's time on the way. */
+  async #due(now: number, signal: AbortSignal | undefined): Promise<Due> {
+    return await this.#time.measure(
+      async () =>
+        await this.#statements.due.executeTakeFirstOrThrow(
+          { now: this.#time.toEngine(now) },
+          { signal },
+        ),
+    );
+  }
+
+  async #redrive(request: RedriveRequest, signal: AbortSignal | undefined): Promise<number> {
+    for (;;) {
+      try {
+        // Nested, where there is one: what fails on PostgreSQL ends the transaction that it is in.
+        return await this.native.transaction(
+          async () => await this.#statements.redrive(request, signal),
+          { signal },
+        );
+      } catch (error) {
+        // A job with the same key was enqueued in this very moment: it is seen the next time.
+        if (!InfrastructureError.is(error, 'already-exists')) throw error;
+      }
+    }
+  }
+
+  #toEngine(settlement: Settlement): Settlement {
+    if (settlement.kind === 'retry' || settlement.kind === 'release')
+      return { ...settlement, availableAt: this.#time.toEngine(settlement.availableAt) };
+    if (settlement.kind === 'complete' && settlement.keepUntil !== undefined)
+      return { ...settlement, keepUntil: this.#time.toEngine(settlement.keepUntil) };
+    return settlement;
+  }
+
+  #fromEngine<Job extends ClaimedJob | StoredJob>(job: Job): Job {
+    const availableAt = this.#time.fromEngine(job.availableAt);
+    const createdAt = this.#time.fromEngine(job.createdAt);
+    const times = { availableAt, createdAt };
+    return 'finishedAt' in job && job.finishedAt !== undefined
+      ? { ...job, ...times, finishedAt: this.#time.fromEngine(job.finishedAt) }
+      : { ...job, ...times };
+  }
 
   async #add(
     rows: readonly NewRow[],

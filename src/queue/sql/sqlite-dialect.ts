@@ -2,7 +2,7 @@ import { type Expression, type RawBuilder, sql } from 'kysely';
 
 import type { Database, Migration, PreparedQuery } from '../../database/index.ts';
 import type { Claim, ClaimRequest, Settlement } from '../driver.ts';
-import { claimedColumns, prepare, type QueueDialect } from './dialect.ts';
+import { prepare, type QueueDialect } from './dialect.ts';
 import type { ClaimedRow, NewRow, QueueTables } from './row.ts';
 
 const migrations: readonly Migration[] = [
@@ -92,7 +92,8 @@ export class SqliteDialect implements QueueDialect {
             )
           )) as line join underpin_job as job on job.id = line.value
           order by job.available_at, job.id limit ${parameter('limit')}
-        ) returning ${claimedColumns}`,
+        )
+        returning id, generation, name, version, payload, context, attempts, max_attempts, created_at, available_at`,
     );
     this.#completed = prepare(
       database,
@@ -139,6 +140,10 @@ export class SqliteDialect implements QueueDialect {
         where id = ${parameter('id')} and generation = ${parameter('generation')}
           and state = 'active'`,
     );
+  }
+
+  among(ids: RawBuilder<unknown>): RawBuilder<unknown> {
+    return sql`id in (${ids})`;
   }
 
   texts(array: Expression<string>): RawBuilder<unknown> {

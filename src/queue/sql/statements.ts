@@ -6,7 +6,7 @@ import { prepare, type QueueDialect } from './dialect.ts';
 import type { QueueTables } from './row.ts';
 
 /** What maintenance finds to do. */
-interface Due {
+export interface Due {
   readonly leases: 0 | 1;
   readonly kept: 0 | 1;
   /** The engine's, where it has one of its own. */
@@ -63,7 +63,7 @@ export class QueueStatements {
         ${chosen(sql`state = 'active' and lease_until <= ${parameter('now')} and attempts < max_attempts`)}
         update underpin_job set state = 'waiting', available_at = ${parameter('now')},
           lease_until = null, failure = ${parameter('failure')}
-        where id in (select id from chosen) returning id ${dialect.announce}`,
+        where ${dialect.among(sql`select id from chosen`)} returning id ${dialect.announce}`,
     );
     this.bury = prepare(
       database,
@@ -71,13 +71,13 @@ export class QueueStatements {
         ${chosen(sql`state = 'active' and lease_until <= ${parameter('now')} and attempts >= max_attempts`)}
         update underpin_job set state = 'dead', finished_at = ${parameter('now')},
           lease_until = null, failure = ${parameter('failure')}
-        where id in (select id from chosen) returning id`,
+        where ${dialect.among(sql`select id from chosen`)} returning id`,
     );
     this.removeKept = prepare(
       database,
       (parameter) => sql`
         ${chosen(sql`state = 'completed' and keep_until <= ${parameter('now')}`)}
-        delete from underpin_job where id in (select id from chosen) returning id`,
+        delete from underpin_job where ${dialect.among(sql`select id from chosen`)} returning id`,
     );
     this.nextEvent = prepare(
       database,
@@ -118,7 +118,7 @@ export class QueueStatements {
         : sql`and id in (select value from ${dialect.texts(sql<string>`${JSON.stringify(ids)}`)} as wanted)`;
     const { rows } = await sql`
       update underpin_job set state = 'waiting', attempts = 0, available_at = ${now}, finished_at = null
-      where state = 'dead' and id in (
+      where state = 'dead' and ${dialect.among(sql`
         select id from (
           select id, row_number() over (
             partition by name, deduplication_key, case when deduplication_key is null then id end
@@ -130,8 +130,8 @@ export class QueueStatements {
               select 1 from underpin_job as twin where twin.name = dead.name
                 and twin.deduplication_key = dead.deduplication_key and twin.state in ('waiting', 'active')
             )
-        ) as candidate where place = 1 order by id limit ${limit}
-      ) returning id ${dialect.announce}`.execute(this.#database.query, { signal });
+        ) as candidate where place = 1 order by id limit ${limit}`)}
+      returning id ${dialect.announce}`.execute(this.#database.query, { signal });
     return rows.length;
   }
 }
