@@ -1,3 +1,5 @@
+import { setTimeout } from 'node:timers/promises';
+
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
 import { fakeClock, longestTimer, systemClock } from './clock.ts';
@@ -39,6 +41,26 @@ describe('fakeClock', () => {
     await clock.advance(35);
     expect(times).toEqual([10, 20, 30]);
     expect(clock.now()).toBe(35);
+  });
+
+  it('waits, before it goes on, for what was woken to settle', async () => {
+    let underWay = 0;
+    const clock = fakeClock(0, async () => {
+      do await setTimeout(1);
+      while (underWay > 0);
+    });
+    const times: number[] = [];
+    void (async () => {
+      for (;;) {
+        await clock.sleep(10);
+        underWay += 1;
+        await setTimeout(5);
+        times.push(clock.now());
+        underWay -= 1;
+      }
+    })();
+    await clock.advance(35);
+    expect(times).toEqual([10, 20, 30]);
   });
 
   it('a sleep of nothing also waits to be woken', async () => {

@@ -114,7 +114,7 @@ export function sceneCase(id: string, run: (scene: Scene) => Promise<void>): Que
 /** Makes the scene and starts its queue. */
 export async function setUp(subject: QueueSubject): Promise<Scene> {
   const driver = watched(subject.driver);
-  const clock = fakeClock();
+  const clock = fakeClock(undefined, settleDown);
   const queue = new JobQueue(driver, { clock, random: () => 0.5 });
   await queue.start();
   const scene: Scene = {
@@ -191,7 +191,18 @@ export async function settleDown(): Promise<void> {
   }
 }
 
+/** Lets others have their turn, and waits for nothing. */
+export async function yieldTurns(): Promise<void> {
+  for (let turn = 0; turn < 20; turn += 1) await nextTurn();
+}
+
 let callsUnderWay = 0;
+
+async function watch(call: Promise<unknown>): Promise<void> {
+  callsUnderWay += 1;
+  await Promise.allSettled([call]);
+  callsUnderWay -= 1;
+}
 
 /** The same driver, its calls counted while they last; but for `transaction`, which lasts as long as what runs inside of it. */
 function watched(driver: QueueDriver): QueueDriver {
@@ -202,10 +213,7 @@ function watched(driver: QueueDriver): QueueDriver {
       return (...args: unknown[]): unknown => {
         const result: unknown = Reflect.apply(member, target, args);
         if (key !== 'transaction' && result instanceof Promise) {
-          callsUnderWay += 1;
-          void Promise.allSettled([result]).then(() => {
-            callsUnderWay -= 1;
-          });
+          void watch(result);
         }
         return result;
       };
