@@ -52,7 +52,7 @@ const migrations: readonly Migration[] = [
 /** What becomes of a claimed row. */
 interface SettledRow extends Claim {
   /** None: the row goes. */
-  readonly state: JobRow['state'] | null;
+  readonly becomes: JobRow['state'] | null;
   /** Null, as `failure`: stays as it is. */
   readonly available_at: number | null;
   readonly keep_until: number | null;
@@ -78,10 +78,18 @@ export class PostgresDialect implements QueueDialect {
     ClaimedRow
   >;
   readonly #settle: PreparedQuery<{ rows: string }, Claim>;
-  readonly #extend: PreparedQuery<{ rows: string; leaseUntil: number }, Claim>;
+  readonly #extend: PreparedQuery<{ rows: string; leaseUntil: number | null }, Claim>;
+
+  readonly #scans: PreparedQuery<{ allowed: 'on' | 'off' }, never>;
+  readonly #database: Database<QueueTables>;
 
   /** `origin` is the payload of what this process announces. */
   constructor(database: Database<QueueTables>, origin: string) {
+    this.#database = database;
+    this.#scans = prepare(
+      database,
+      (parameter) => sql`select set_config('enable_seqscan', ${parameter('allowed')}, true)`,
+    );
     // A query without reference to its surroundings is run once, and not before it is needed.
     const notify = sql`(select pg_notify(${channel}, ${origin}))`;
     this.announce = sql`, ${notify} as announced`;
@@ -127,45 +135,55 @@ export class PostgresDialect implements QueueDialect {
         where ${this.among(sql`select id from taken`)}
         returning id, generation, name, version, payload, context, attempts, max_attempts, created_at, available_at`,
     );
+    // Each row is looked up by its id, and by nothing else: see `#byKey`.
+    const isActive = sql`state || '' = 'active'`;
     this.#settle = prepare(
       database,
       (parameter) => sql`
-        with held as materialized (
-          select settled.* from json_to_recordset(cast(${parameter('rows')} as json)) as settled (
-            id text, generation integer, state text, available_at bigint, keep_until bigint,
+        with settled as materialized (
+          select * from json_to_recordset(cast(${parameter('rows')} as json)) as row (
+            id text, generation integer, becomes text, available_at bigint, keep_until bigint,
             finished_at bigint, failure text, uncounted integer
-          ) join underpin_job as job on job.id = settled.id and job.generation = settled.generation
-          where job.state = 'active' order by job.id for update of job
+          )
+        ), held as materialized (
+          select settled.* from underpin_job as job
+          join settled on settled.id = job.id and settled.generation = job.generation
+          where job.${this.among(sql`select id from settled`)} and job.${isActive}
+          order by job.id for update of job
         ), removed as (
-          delete from underpin_job as job using held where job.id = held.id and held.state is null
+          delete from underpin_job where ${this.among(sql`select id from held where becomes is null`)}
         ), changed as (
-          update underpin_job as job set state = held.state,
+          update underpin_job as job set state = held.becomes,
             available_at = coalesce(held.available_at, job.available_at), lease_until = null,
             keep_until = held.keep_until, finished_at = held.finished_at,
             failure = coalesce(held.failure, job.failure), attempts = job.attempts - held.uncounted
-          from held where job.id = held.id and held.state is not null
+          from held
+          where job.${this.among(sql`select id from held where becomes is not null`)} and job.id = held.id
         )
-        select id, generation, case when state = 'waiting' then ${notify} end as announced from held`,
+        select id, generation, case when becomes = 'waiting' then ${notify} end as announced from held`,
     );
     // What is locked is about to be settled, or is held by the transaction of its atomic handler: it needs no longer lease, and
     // to wait for it would be to wait for the handler.
     this.#extend = prepare(
       database,
       (parameter) => sql`
-        with held as materialized (
-          select job.id, job.generation
-          from json_to_recordset(cast(${parameter('rows')} as json)) as claim (id text, generation integer)
-          join underpin_job as job on job.id = claim.id and job.generation = claim.generation
-          where job.state = 'active'
+        with claim as materialized (
+          select * from json_to_recordset(cast(${parameter('rows')} as json)) as row (id text, generation integer)
+        ), held as materialized (
+          select claim.* from underpin_job as job
+          join claim on claim.id = job.id and claim.generation = job.generation
+          where job.${this.among(sql`select id from claim`)} and job.${isActive}
         ), free as materialized (
-          select job.id from held
-          join underpin_job as job on job.id = held.id and job.generation = held.generation
-          where job.state = 'active' for update of job skip locked
+          select held.id from underpin_job as job
+          join held on held.id = job.id and held.generation = job.generation
+          where job.${this.among(sql`select id from held`)} and job.${isActive}
+          for update of job skip locked
         ), extended as (
-          update underpin_job as job set lease_until = ${parameter('leaseUntil')}
-          from free where job.id = free.id
+          update underpin_job set lease_until = cast(${parameter('leaseUntil')} as bigint)
+          where ${this.among(sql`select id from free`)}
+            and cast(${parameter('leaseUntil')} as bigint) is not null
         )
-        select id, generation from held`,
+        select id, generation, (select count(*) from free) as locked from held`,
     );
   }
 
@@ -205,7 +223,11 @@ export class PostgresDialect implements QueueDialect {
     for (const settlement of settlements)
       if (!rows.has(keyOf(settlement))) rows.set(keyOf(settlement), toSettled(settlement, now));
     const parameters = { rows: JSON.stringify([...rows.values()]) };
-    return inOrder(settlements, await this.#settle.execute(parameters, { signal }));
+    const effective = await this.#byKey(
+      async () => await this.#settle.execute(parameters, { signal }),
+      signal,
+    );
+    return inOrder(settlements, effective);
   }
 
   async extend(
@@ -214,9 +236,32 @@ export class PostgresDialect implements QueueDialect {
     signal: AbortSignal | undefined,
   ): Promise<readonly boolean[]> {
     const rows = claims.map(({ id, generation }) => ({ id, generation }));
-    const held = await this.#extend.execute({ rows: JSON.stringify(rows), leaseUntil }, { signal });
+    // Inside of a transaction the lock is what counts: the lease would be seen by nobody before the commit.
+    const parameters = {
+      rows: JSON.stringify(rows),
+      leaseUntil: this.#database.inTransaction ? null : leaseUntil,
+    };
+    const held = await this.#byKey(
+      async () => await this.#extend.execute(parameters, { signal }),
+      signal,
+    );
     const keys = new Set(held.map(keyOf));
     return claims.map((claim) => keys.has(keyOf(claim)));
+  }
+
+  /**
+   * Runs a statement that looks up rows by their keys, inside of a transaction with no scan of the whole table, however small it
+   * is: to a serializable one that would be to read every job, and to collide with all others that end one.
+   */
+  async #byKey<Result>(
+    run: () => Promise<Result>,
+    signal: AbortSignal | undefined,
+  ): Promise<Result> {
+    if (!this.#database.inTransaction) return await run();
+    await this.#scans.execute({ allowed: 'off' }, { signal });
+    const result = await run();
+    await this.#scans.execute({ allowed: 'on' }, { signal });
+    return result;
   }
 }
 
@@ -226,7 +271,7 @@ function toSettled(settlement: Settlement, now: number): SettledRow {
   return {
     id,
     generation,
-    state: stateAfter(kind, keepUntil),
+    becomes: stateAfter(kind, keepUntil),
     available_at: kind === 'retry' || kind === 'release' ? settlement.availableAt : null,
     keep_until: keepUntil,
     finished_at: kind === 'bury' || keepUntil !== null ? now : null,
@@ -235,7 +280,7 @@ function toSettled(settlement: Settlement, now: number): SettledRow {
   };
 }
 
-function stateAfter(kind: Settlement['kind'], keepUntil: number | null): SettledRow['state'] {
+function stateAfter(kind: Settlement['kind'], keepUntil: number | null): SettledRow['becomes'] {
   if (kind === 'complete') return keepUntil === null ? null : 'completed';
   return kind === 'bury' ? 'dead' : 'waiting';
 }

@@ -324,6 +324,35 @@ describe.skipIf(missing)('sqlQueue on PostgreSQL', () => {
     expect(rows).toEqual([{ value: 30 }]);
   });
 
+  it("atomic › handlers at once that have nothing in common are not in each other's way", async () => {
+    await using queue = sqlQueue({ database });
+    await sql`create table if not exists effect (number integer not null)`.execute(database.query);
+    await queue.enqueueMany(
+      job,
+      Array.from({ length: 60 }, (_, number) => ({ number })),
+    );
+    let runs = 0;
+    const handled = job.handle(
+      async ({ number }) => {
+        runs += 1;
+        await sql`insert into effect values (${number})`.execute(database.query);
+        await delay(5);
+      },
+      { atomic: true },
+    );
+    await using worker = queue.worker([handled], { concurrency: 8 });
+    await worker.start();
+    await vi.waitUntil(
+      async () => {
+        const { waiting, active } = await queue.counts();
+        return waiting + active === 0;
+      },
+      { timeout: 30_000 },
+    );
+    // PostgreSQL ends a serializable transaction that collides with another, and the handler runs again.
+    expect(runs).toBe(60);
+  });
+
   it('time › a lease is the same to all, however far the clock of a machine is off', async () => {
     const hour = 3_600_000;
     await driver.enqueue(newJobs(1));
