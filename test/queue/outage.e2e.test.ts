@@ -37,9 +37,9 @@ describe.skipIf(missing)('sqlQueue › a PostgreSQL that is killed and comes bac
 
     const accepted: number[] = [];
     const refused: unknown[] = [];
-    let isOver = false;
+    const over = new AbortController();
     const load = (async () => {
-      for (let number = 0; !isOver; number += 1) {
+      for (let number = 0; !over.signal.aborted; number += 1) {
         try {
           await web.transaction(async () => {
             await sending.enqueue(atomicJob, { number });
@@ -66,7 +66,7 @@ describe.skipIf(missing)('sqlQueue › a PostgreSQL that is killed and comes bac
     }
     const before = accepted.length;
     await vi.waitUntil(() => accepted.length > before + 20, { timeout: 60_000 });
-    isOver = true;
+    over.abort();
     await load;
     await vi.waitUntil(
       async () => {

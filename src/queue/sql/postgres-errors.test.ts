@@ -280,7 +280,7 @@ describe.skipIf(missing)('sqlQueue on PostgreSQL › errors', () => {
       await undo?.();
       unsubscribe();
     }
-    if (!InfrastructureError.is(error)) throw error ?? new Error('nothing was thrown');
+    if (!InfrastructureError.is(error)) throw new Error('no such error', { cause: error });
     const { code, outcome, retryable, message } = error;
     expect({ code, outcome, retryable }).toEqual({
       code: expected.code,
