@@ -96,7 +96,10 @@ export class SqlQueueDriver implements QueueDriver {
     // Whether a twin is there takes more than one statement to tell.
     const isKeyed = rows.some(({ deduplication_key: key }) => key !== null);
     const results = isKeyed
-      ? await this.native.transaction(async () => await this.#addKeyed(rows, signal), { signal })
+      ? await this.native.transaction(async () => await this.#addKeyed(rows, signal), {
+          signal,
+          isolation: 'read-committed',
+        })
       : await this.#add(rows, signal);
     await this.native.afterCommit(this.#hints.give);
     return results;
@@ -248,16 +251,17 @@ export class SqlQueueDriver implements QueueDriver {
   }
 
   async #redrive(request: RedriveRequest, signal: AbortSignal | undefined): Promise<number> {
-    for (;;) {
+    for (let attempt = 1; ; attempt += 1) {
       try {
         // Nested, where there is one: what fails on PostgreSQL ends the transaction that it is in.
         return await this.native.transaction(
           async () => await this.#statements.redrive(request, signal),
-          { signal },
+          { signal, isolation: 'read-committed' },
         );
       } catch (error) {
-        // A job with the same key was enqueued in this very moment: it is seen the next time.
-        if (!InfrastructureError.is(error, 'already-exists')) throw error;
+        // A job with the same key was enqueued in this very moment: it is seen the next time, unless a transaction around this
+        // one goes on seeing what was before.
+        if (attempt === 5 || !InfrastructureError.is(error, 'already-exists')) throw error;
       }
     }
   }
