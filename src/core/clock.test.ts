@@ -44,19 +44,18 @@ describe('fakeClock', () => {
   });
 
   it('waits, before it goes on, for what was woken to settle', async () => {
-    let underWay = 0;
+    let underWay = Promise.resolve();
     const clock = fakeClock(0, async () => {
-      do await setTimeout(1);
-      while (underWay > 0);
+      await setTimeout(1);
+      await underWay;
     });
     const times: number[] = [];
     void (async () => {
       for (;;) {
         await clock.sleep(10);
-        underWay += 1;
-        await setTimeout(5);
+        underWay = setTimeout(5);
+        await underWay;
         times.push(clock.now());
-        underWay -= 1;
       }
     })();
     await clock.advance(35);
