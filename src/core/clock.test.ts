@@ -1,3 +1,5 @@
+import { setTimeout } from 'node:timers/promises';
+
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
 import { fakeClock, longestTimer, systemClock } from './clock.ts';
@@ -39,6 +41,25 @@ describe('fakeClock', () => {
     await clock.advance(35);
     expect(times).toEqual([10, 20, 30]);
     expect(clock.now()).toBe(35);
+  });
+
+  it('waits, before it goes on, for what was woken to settle', async () => {
+    let underWay = Promise.resolve();
+    const clock = fakeClock(0, async () => {
+      await setTimeout(1);
+      await underWay;
+    });
+    const times: number[] = [];
+    void (async () => {
+      for (;;) {
+        await clock.sleep(10);
+        underWay = setTimeout(5);
+        await underWay;
+        times.push(clock.now());
+      }
+    })();
+    await clock.advance(35);
+    expect(times).toEqual([10, 20, 30]);
   });
 
   it('a sleep of nothing also waits to be woken', async () => {

@@ -50,8 +50,15 @@ interface Sleeper {
   readonly wake: () => void;
 }
 
-/** Makes a {@link FakeClock}. `startAt` is in milliseconds since the Unix epoch; default 2026-01-01T00:00:00Z. */
-export function fakeClock(startAt: number = Date.UTC(2026, 0, 1)): FakeClock {
+/**
+ * Makes a {@link FakeClock}. `startAt` is in milliseconds since the Unix epoch; default 2026-01-01T00:00:00Z. `settle` resolves
+ * when what was woken has gone as far as it can; default the event loop's next turn, which is enough for what waits for nothing
+ * outside of this process.
+ */
+export function fakeClock(
+  startAt: number = Date.UTC(2026, 0, 1),
+  settle: () => Promise<unknown> = nextTurn,
+): FakeClock {
   let now = startAt;
   let sleepers: Sleeper[] = [];
 
@@ -87,8 +94,8 @@ export function fakeClock(startAt: number = Date.UTC(2026, 0, 1)): FakeClock {
         });
       }
       const end = now + milliseconds;
-      // The next turn comes after all microtasks and pending I/O callbacks: what was woken has gone as far as it can.
-      await nextTurn();
+      // The next turn comes after all microtasks and pending I/O callbacks.
+      await settle();
       for (;;) {
         const due = sleepers
           .filter(({ wakeAt }) => wakeAt <= end)
@@ -97,10 +104,10 @@ export function fakeClock(startAt: number = Date.UTC(2026, 0, 1)): FakeClock {
         now = Math.max(now, due.wakeAt);
         sleepers = sleepers.filter((sleeper) => sleeper !== due);
         due.wake();
-        await nextTurn();
+        await settle();
       }
       now = Math.max(now, end);
-      await nextTurn();
+      await settle();
     },
   };
 }

@@ -69,11 +69,13 @@ export async function applyMigrations(
       origin,
       `two migrations are called "${duplicate.name}": give each its own name`,
     );
+  if (await isCurrent(host, migrations, set)) return { applied: [] };
   const applied: string[] = [];
   // The history is read anew in the transaction of each migration, which holds the write lock: another process may have
   // applied it a moment ago.
   for (const [position, migration] of migrations.entries()) {
     const isNew = await host.transaction(async () => {
+      await makeHistory(host);
       const history = await readHistory(host, set);
       assertUnchanged(history, migrations, set);
       if (history.length > position) return false;
@@ -83,14 +85,30 @@ export async function applyMigrations(
     });
     if (isNew) applied.push(migration.name);
   }
-  if (migrations.length === 0)
-    await host.transaction(async () =>
-      assertUnchanged(await readHistory(host, set), migrations, set),
-    );
   return { applied };
 }
 
-async function readHistory(host: MigrationHost, set: string): Promise<readonly HistoryRow[]> {
+/** Whether there is nothing to apply. It only reads: an application may run as a role that can make no tables. */
+async function isCurrent(
+  host: MigrationHost,
+  migrations: readonly Migration[],
+  set: string,
+): Promise<boolean> {
+  const tables = await host.query.introspection.getTables();
+  if (!tables.some(({ name }) => name === 'underpin_migration')) return false;
+  let history: readonly HistoryRow[];
+  try {
+    history = await readHistory(host, set);
+  } catch (error) {
+    // The one that is there is in a schema that is not searched.
+    if (InfrastructureError.is(error, 'invalid-argument')) return false;
+    throw error;
+  }
+  assertUnchanged(history, migrations, set);
+  return history.length >= migrations.length;
+}
+
+async function makeHistory(host: MigrationHost): Promise<void> {
   await host.query.schema
     .createTable('underpin_migration')
     .ifNotExists()
@@ -101,6 +119,9 @@ async function readHistory(host: MigrationHost, set: string): Promise<readonly H
     .addColumn('applied_at', 'varchar(30)', (column) => column.notNull())
     .addPrimaryKeyConstraint('underpin_migration_key', ['set_name', 'position'])
     .execute();
+}
+
+async function readHistory(host: MigrationHost, set: string): Promise<readonly HistoryRow[]> {
   return await host.query
     .$extendTables<HistorySchema>()
     .selectFrom('underpin_migration')

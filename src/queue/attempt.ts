@@ -152,18 +152,23 @@ export class Attempt {
     let work: Promise<unknown> = Promise.resolve();
     try {
       await driver.transaction?.(async () => {
+        const claims = [{ id, generation }];
+        this.#assertHeld(await driver.extend(claims, this.leaseUntil, signal));
         work = Promise.resolve(handler(context));
         await work;
-        const [isHeld] = await driver.settle([complete()], clock.now(), signal);
-        if (isHeld) return;
-        this.abort('lease-lost');
-        signal.throwIfAborted();
+        this.#assertHeld(await driver.settle([complete()], clock.now(), signal));
       }, signal);
     } finally {
       // An aborted transaction rolls back at once; the handler may still be at it.
       await work.catch(() => undefined);
     }
     return undefined;
+  }
+
+  #assertHeld([isHeld]: readonly boolean[]): void {
+    if (isHeld) return;
+    this.abort('lease-lost');
+    this.#controller.signal.throwIfAborted();
   }
 
   async #prepare(): ReturnType<HandledJob['prepare']> {

@@ -171,7 +171,11 @@ export interface QueueDriver extends Driver {
     now: number,
     signal?: AbortSignal,
   ): Promise<readonly boolean[]>;
-  /** Moves the end of leases, and says for each whether it was still held; the same fencing as for `settle`. */
+  /**
+   * Moves the end of leases, and says for each whether it was still held; the same fencing as for `settle`. MUST NOT wait for the
+   * transaction of an atomic handler, which begins by extending its own lease: while that is open, its job MUST NOT be
+   * given to anybody else, whatever becomes of the lease.
+   */
   extend(
     claims: readonly Claim[],
     leaseUntil: number,

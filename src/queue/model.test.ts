@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 
 import fc from 'fast-check';
+import { sql } from 'kysely';
 import { describe, it } from 'vitest';
 
+import { makePostgresDatabase } from '../../test/services/databases.ts';
+import { service } from '../../test/services/services.ts';
+import { postgresDatabase } from '../database/postgres/index.ts';
 import { sqliteDatabase } from '../database/sqlite/index.ts';
 import type { Claim, JobState, QueueDriver, Settlement } from './driver.ts';
 import { MemoryQueueDriver } from './memory.ts';
@@ -316,6 +320,8 @@ class History {
   }
 }
 
+const postgres = await service('postgres');
+
 describe('queue › any history leaves the jobs as the model has them, none lost and none completed twice', () => {
   it('memory', async () => {
     await fc.assert(
@@ -326,7 +332,7 @@ describe('queue › any history leaves the jobs as the model has them, none lost
     );
   });
 
-  it('sql', async () => {
+  it('sql on SQLite', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
         await using database = sqliteDatabase({ file: ':memory:' });
@@ -335,6 +341,20 @@ describe('queue › any history leaves the jobs as the model has them, none lost
         await new History(driver).run(steps);
       }),
       { seed: 20_260_102, numRuns: 50 },
+    );
+  });
+
+  it.skipIf(postgres.missing)('sql on PostgreSQL', async () => {
+    await using target = await makePostgresDatabase();
+    await using database = postgresDatabase({ url: target.url });
+    const driver = SqlQueueDriver.on(database);
+    await driver.start();
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+        await sql`truncate underpin_job`.execute(database.query);
+        await new History(driver).run(steps);
+      }),
+      { seed: 20_260_104, numRuns: 50 },
     );
   });
 });

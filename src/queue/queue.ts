@@ -43,7 +43,7 @@ export interface EnqueueOptions extends CallOptions {
   /**
    * While a job of this name with this key is unfinished (waiting, also for a retry, or running), no second one is added and
    * the first one's id is given. When a change during its run must not be missed, put the change's version into the key. At
-   * most 500 characters.
+   * most 500 characters, none of them NUL or half of a surrogate pair, which some engines cannot hold.
    */
   readonly deduplicationKey?: string;
 }
@@ -293,13 +293,10 @@ export class JobQueue<AnyDriver extends QueueDriver = QueueDriver> extends Compo
       );
     }
     const { deduplicationKey } = options;
-    if (
-      deduplicationKey !== undefined &&
-      (deduplicationKey === '' || deduplicationKey.length > 500)
-    ) {
+    if (deduplicationKey !== undefined && !isKey(deduplicationKey)) {
       throw invalidArgument(
         { component: 'queue', adapter: this.adapter, operation: 'enqueue' },
-        'a deduplicationKey has 1 to 500 characters',
+        'a deduplicationKey has 1 to 500 characters, none of them NUL or half of a surrogate pair',
       );
     }
     const now = this.#clock.now();
@@ -323,6 +320,10 @@ export class JobQueue<AnyDriver extends QueueDriver = QueueDriver> extends Compo
       `limit is not a whole number from 1 to ${highest}`,
     );
   }
+}
+
+function isKey(text: string): boolean {
+  return text !== '' && text.length <= 500 && text.isWellFormed() && !text.includes('\0');
 }
 
 function missingResult(): never {

@@ -235,6 +235,7 @@ export class Worker implements Managed {
   async #takeJobs(): Promise<void> {
     const { driver, clock, run } = this.#host;
     let maintainAt = clock.now();
+    let isHastened = false;
     while (this.#state === 'running') {
       const room = Math.min(this.#capacity - this.#attempts.size, largestClaim);
       this.#isFull = room <= 0;
@@ -273,9 +274,11 @@ export class Worker implements Managed {
             {},
             async (signal) => await driver.nextEventAt(this.#names, signal),
           );
-          // What is due and yet was not to be had is a lease that ended, or a job that came or went this very moment.
+          // What is due and yet was not to be had is a lease that ended, or a job that came or went this very moment. When that
+          // was thought already, and nothing has come of it, others hold it, and no haste helps.
           const isDue = next !== undefined && next <= clock.now();
-          if (isDue) maintainAt = Math.min(maintainAt, clock.now() + shortestRest);
+          isHastened = isDue && (claimed.length > 0 || !isHastened);
+          if (isHastened) maintainAt = Math.min(maintainAt, clock.now() + shortestRest);
           restUntil = isDue ? maintainAt : Math.min(maintainAt, next ?? Infinity);
         }
         this.#retryDelay.reset();

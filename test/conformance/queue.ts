@@ -3,10 +3,14 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 import type { ConformanceTarget } from '../../src/core/index.ts';
-import { type SqliteDatabase, sqliteDatabase } from '../../src/database/sqlite/index.ts';
+import type { Database } from '../../src/database/index.ts';
+import { postgresDatabase } from '../../src/database/postgres/index.ts';
+import { sqliteDatabase } from '../../src/database/sqlite/index.ts';
 import { type QueueSubject, queueConformance } from '../../src/queue/conformance/index.ts';
 import { MemoryQueueDriver } from '../../src/queue/memory.ts';
 import { SqlQueueDriver } from '../../src/queue/sql/sql-queue-driver.ts';
+import { makePostgresDatabase } from '../services/databases.ts';
+import { service } from '../services/services.ts';
 import { port, type RegisteredPort } from './registry.ts';
 
 type Target = ConformanceTarget<QueueSubject, 'transactions'>;
@@ -23,18 +27,20 @@ const memory: Target = {
 // A type and no interface, which would lack the index signature that Kysely asks for.
 type Tables = { effect: { text: string } };
 
-/** The SQL adapter on SQLite: in a file of its own, or in memory. */
-function sql(adapter: string, fileIn: (directory: string) => string): Target {
-  const opened = new WeakMap<
-    QueueSubject,
-    { database: SqliteDatabase<Tables>; directory: string }
-  >();
+/** A database of a subject's own, and what removes it once it is closed. */
+interface Opened {
+  readonly database: Database<Tables>;
+  readonly remove: () => Promise<void>;
+}
+
+/** The SQL adapter, on databases that are made by `open`. */
+function sql(adapter: string, open: () => Promise<Opened>): Target {
+  const opened = new WeakMap<QueueSubject, Opened>();
   return {
     adapter,
     capabilities: { transactions: true },
     async create() {
-      const directory = await mkdtemp(path.join(tmpdir(), 'underpin-queue-'));
-      const database = sqliteDatabase<Tables>({ file: fileIn(directory) });
+      const { database, remove } = await open();
       await database.migrate([{ name: 'effects', up: 'create table effect (text text not null)' }]);
       const subject: QueueSubject = {
         driver: SqlQueueDriver.on(database),
@@ -49,21 +55,43 @@ function sql(adapter: string, fileIn: (directory: string) => string): Target {
           },
         },
       };
-      opened.set(subject, { database, directory });
+      opened.set(subject, { database, remove });
       return subject;
     },
     async dispose(subject) {
-      const { database, directory } = opened.get(subject) ?? {};
+      const { database, remove } = opened.get(subject) ?? {};
       await subject.driver.close();
       await database?.close();
-      await rm(directory ?? '', { recursive: true, force: true });
+      await remove?.();
     },
   };
 }
 
+async function sqliteFile(): Promise<Opened> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'underpin-queue-'));
+  return {
+    database: sqliteDatabase({ file: path.join(directory, 'queue.db') }),
+    remove: async () => {
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+async function sqliteMemory(): Promise<Opened> {
+  return { database: sqliteDatabase({ file: ':memory:' }), remove: async () => undefined };
+}
+
+async function postgresServer(): Promise<Opened> {
+  const { url, remove } = await makePostgresDatabase();
+  return { database: postgresDatabase({ url }), remove };
+}
+
+const postgres = await service('postgres');
+
 /** The queue's suite over its adapters. */
 export const queuePort: RegisteredPort = port(queueConformance, [
   memory,
-  sql('sql', (directory) => path.join(directory, 'queue.db')),
-  sql('sql (memory)', () => ':memory:'),
+  sql('sql', sqliteFile),
+  sql('sql (memory)', sqliteMemory),
+  { ...sql('sql (postgres)', postgresServer), skip: postgres.missing },
 ]);

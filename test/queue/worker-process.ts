@@ -1,13 +1,14 @@
-// A worker in a process of its own, which the crash test kills: `worker-process.ts FILE`. Tells of each start of a handler
-// in a line, and ends when nothing is left to do.
+// A worker in a process of its own, which the crash test kills: `worker-process.ts DATABASE LEASE`. Tells of each start of a
+// handler in a line, and ends when nothing is left to do.
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { sqliteDatabase } from '../../src/database/sqlite/index.ts';
 import type { JobContext } from '../../src/queue/index.ts';
 import { sqlQueue } from '../../src/queue/sql/index.ts';
-import { atomicJob, plainJob, type Tables } from './jobs.ts';
+import { atomicJob, openDatabase, plainJob } from './jobs.ts';
 
-await using database = sqliteDatabase<Tables>({ file: process.argv[2] ?? '' });
+const [target = '', lease = ''] = process.argv.slice(2);
+
+await using database = openDatabase(target);
 await using queue = sqlQueue({ database });
 
 async function work(kind: string, number: number, { attempt }: JobContext): Promise<void> {
@@ -27,7 +28,7 @@ const handlers = [
 await using worker = queue.worker(handlers, {
   concurrency: 8,
   prefetch: 4,
-  lease: '300ms',
+  lease: Number(lease),
   pollInterval: '20ms',
 });
 await worker.start();

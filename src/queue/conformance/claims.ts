@@ -88,6 +88,16 @@ export const claimCases: readonly QueueCase[] = [
     assert.deepEqual((await claim({ names: ["it's", 'another'] })).length, 0);
     assert.equal((await queue.counts()).waiting, 1);
   }),
+  sceneCase('claim › any number of names may be asked for', async ({ queue, claim }) => {
+    await queue.enqueue(note, { text: 'a' });
+    await queue.enqueue(single, { text: 'b' });
+    const others = Array.from({ length: 1200 }, (_, index) => `other-${index}`);
+    const names = ['note', ...others, 'single'];
+    assert.deepEqual(
+      (await claim({ names })).map(({ name }) => name),
+      ['note', 'single'],
+    );
+  }),
   sceneCase(
     'claim › claims at the same time share no job, and leave none out',
     async ({ queue, claim }) => {

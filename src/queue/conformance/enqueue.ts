@@ -117,9 +117,9 @@ export const enqueueCases: readonly QueueCase[] = [
     assert.equal((await queue.counts()).waiting, 0);
   }),
   sceneCase(
-    'enqueue › a deduplication key that is empty or over 500 characters is invalid-argument',
+    'enqueue › a deduplication key that is empty, over 500 characters, or not to be held by every engine is invalid-argument',
     async ({ queue }) => {
-      for (const deduplicationKey of ['', 'k'.repeat(501)]) {
+      for (const deduplicationKey of ['', 'k'.repeat(501), 'a\0', 'a\ud83d']) {
         await refuses(queue.enqueue(note, { text: 'a' }, { deduplicationKey }), 'invalid-argument');
       }
       assert.equal((await queue.counts()).waiting, 0);

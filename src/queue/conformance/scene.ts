@@ -113,8 +113,8 @@ export function sceneCase(id: string, run: (scene: Scene) => Promise<void>): Que
 
 /** Makes the scene and starts its queue. */
 export async function setUp(subject: QueueSubject): Promise<Scene> {
-  const { driver } = subject;
-  const clock = fakeClock();
+  const driver = watched(subject.driver);
+  const clock = fakeClock(undefined, settleDown);
   const queue = new JobQueue(driver, { clock, random: () => 0.5 });
   await queue.start();
   const scene: Scene = {
@@ -178,9 +178,47 @@ export async function until(
   }
 }
 
-/** Lets what is under way go as far as it can without time passing, for cases that show that something does not happen. */
+/**
+ * Lets what is under way go as far as it can without time passing: until no call of a driver has been under way for a while.
+ * Fails after 4 s, which only a broken adapter needs.
+ */
 export async function settleDown(): Promise<void> {
+  const end = performance.now() + 4000;
+  for (let quietTurns = 0; quietTurns < 20; quietTurns += 1) {
+    await nextTurn();
+    if (callsUnderWay > 0) quietTurns = 0;
+    if (performance.now() > end) assert.fail('waited in vain: the engine answers');
+  }
+}
+
+/** Lets others have their turn, and waits for nothing. */
+export async function yieldTurns(): Promise<void> {
   for (let turn = 0; turn < 20; turn += 1) await nextTurn();
+}
+
+let callsUnderWay = 0;
+
+async function watch(call: Promise<unknown>): Promise<void> {
+  callsUnderWay += 1;
+  await Promise.allSettled([call]);
+  callsUnderWay -= 1;
+}
+
+/** The same driver, its calls counted while they last; but for `transaction`, which lasts as long as what runs inside of it. */
+function watched(driver: QueueDriver): QueueDriver {
+  return new Proxy(driver, {
+    get(target, key) {
+      const member: unknown = Reflect.get(target, key, target);
+      if (typeof member !== 'function') return member;
+      return (...args: unknown[]): unknown => {
+        const result: unknown = Reflect.apply(member, target, args);
+        if (key !== 'transaction' && result instanceof Promise) {
+          void watch(result);
+        }
+        return result;
+      };
+    },
+  });
 }
 
 /** Asserts that a call fails with the code, and gives the error. */

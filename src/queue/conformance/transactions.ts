@@ -128,7 +128,7 @@ export const transactionCases: readonly QueueCase[] = [
       );
       await withWorker([handled], {}, async () => {
         await until(
-          async () => (await queue.find(id))?.state === 'waiting',
+          async () => (await queue.find(id))?.failure !== undefined,
           'the first attempt fails',
         );
         assert.deepEqual(await transactions.read(), []);

@@ -20,6 +20,7 @@ import {
   settleDown,
   single,
   until,
+  yieldTurns,
 } from './scene.ts';
 
 const trimming: Schema<{ text: string; length: number }, Note> = {
@@ -156,7 +157,7 @@ export const workerCases: readonly QueueCase[] = [
       const ran: string[] = [];
       const handled = note.handle(async (_, { id }) => {
         ran.push(id);
-        await settleDown();
+        await yieldTurns();
       });
       await withWorker([handled], { concurrency: 2 }, async () => {
         await withWorker([handled], { concurrency: 2 }, async () => {
@@ -357,7 +358,7 @@ export const workerCases: readonly QueueCase[] = [
       });
       const now = clock.now();
       await withWorker([handled], {}, async () => {
-        await until(async () => (await queue.find(id))?.state === 'waiting', 'the attempt fails');
+        await until(async () => (await queue.find(id))?.failure !== undefined, 'the attempt fails');
       });
       const found = await queue.find(id);
       assert.deepEqual(

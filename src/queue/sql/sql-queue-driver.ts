@@ -1,13 +1,12 @@
 import { sql } from 'kysely';
 
-import { type Classify, type ContextEnvelope, InfrastructureError } from '../../core/index.ts';
+import { type Classify, InfrastructureError } from '../../core/index.ts';
 import type { Database } from '../../database/index.ts';
 import type {
   Claim,
   ClaimedJob,
   ClaimRequest,
   EnqueuedJob,
-  JobFailure,
   JobFilter,
   JobState,
   Maintenance,
@@ -18,40 +17,50 @@ import type {
   StoredJob,
 } from '../driver.ts';
 import { leaseEnded } from '../lease-ended.ts';
-import { type JobRow, type QueueTables, sqliteMigrations } from './schema.ts';
-import { type ClaimedRow, nameParameters, QueueStatements } from './statements.ts';
-
-/** The listeners of all queues on one database, so that each wakes the workers of the others. */
-const listenersOf = new WeakMap<object, Set<() => void>>();
+import type { QueueDialect } from './dialect.ts';
+import { EngineTime } from './engine-time.ts';
+import { Hints } from './hints.ts';
+import { PostgresDialect } from './postgres-dialect.ts';
+import { type NewRow, type QueueTables, toClaimed, toRow, toStored } from './row.ts';
+import { SqliteDialect } from './sqlite-dialect.ts';
+import { type Due, QueueStatements } from './statements.ts';
 
 /** Jobs in a table of the application's database. */
 export class SqlQueueDriver implements QueueDriver {
   readonly adapter = 'sql';
   readonly capabilities = { transactions: true } as const;
   readonly native: Database<QueueTables>;
+  readonly #dialect: QueueDialect;
   readonly #statements: QueueStatements;
-  readonly #listeners: Set<() => void>;
-  readonly #own = new Set<() => void>();
+  readonly #hints: Hints;
+  readonly #time = new EngineTime();
+  /** Each ends one listener of this driver. */
+  readonly #listening = new Set<() => void>();
 
-  private constructor(database: Database<QueueTables>) {
+  private constructor(database: Database<QueueTables>, dialect: QueueDialect) {
     this.native = database;
-    this.#statements = new QueueStatements(database);
-    this.#listeners = listenersOf.get(database) ?? new Set();
-    listenersOf.set(database, this.#listeners);
+    this.#dialect = dialect;
+    this.#statements = new QueueStatements(database, dialect);
+    this.#hints = Hints.of(database);
   }
 
-  /** Throws `unimplemented` for a database that is not SQLite. */
+  /** Throws `unimplemented` for a database whose statements it does not know. */
   static on<Schema>(database: Database<Schema>): SqlQueueDriver {
-    if (database.adapter !== 'sqlite') {
-      throw new InfrastructureError({
-        code: 'unimplemented',
-        component: 'queue',
-        adapter: 'sql',
-        message: `sqlQueue has no statements for a database of ${database.adapter}: use one of sqliteDatabase()`,
-      });
-    }
     // The queue's table is its own affair, and no part of the application's schema.
-    return new SqlQueueDriver(database as unknown as Database<QueueTables>);
+    const own = database as unknown as Database<QueueTables>;
+    switch (database.adapter) {
+      case 'sqlite':
+        return new SqlQueueDriver(own, new SqliteDialect(own));
+      case 'postgres':
+        return new SqlQueueDriver(own, new PostgresDialect(own, Hints.of(own).origin));
+      default:
+        throw new InfrastructureError({
+          code: 'unimplemented',
+          component: 'queue',
+          adapter: 'sql',
+          message: `sqlQueue has no statements for a database of ${database.adapter}: use one of sqliteDatabase() or postgresDatabase()`,
+        });
+    }
   }
 
   /** The database throws the one error model's errors by itself. */
@@ -68,58 +77,41 @@ export class SqlQueueDriver implements QueueDriver {
           'the first use of this queue was inside of a transaction, where its tables cannot be made: call await queue.start() before, as defineInfrastructure does',
       });
     }
-    await this.native.migrate(sqliteMigrations, { set: 'underpin-queue', signal });
+    await this.native.migrate(this.#dialect.migrations, { set: 'underpin-queue', signal });
+    await this.#due(0, signal);
   }
 
   async checkHealth(signal?: AbortSignal): Promise<void> {
-    await this.#statements.due.execute({ now: 0 }, { signal });
+    await this.#due(0, signal);
   }
 
   async enqueue(jobs: readonly NewJob[], signal?: AbortSignal): Promise<readonly EnqueuedJob[]> {
-    const rows = jobs.map((job) => ({
-      id: job.id,
-      name: job.name,
-      version: job.version,
-      payload: job.payload,
-      context: job.context === undefined ? null : JSON.stringify(job.context),
-      max_attempts: job.maxAttempts,
-      available_at: job.availableAt,
-      created_at: job.createdAt,
-      deduplication_key: job.deduplicationKey ?? null,
-    }));
-    const { insert, twin } = this.#statements;
-    const results = await this.native.transaction(
-      async () => {
-        if (jobs.every(({ deduplicationKey }) => deduplicationKey === undefined)) {
-          await insert.executeMany(rows, { signal });
-          return jobs.map(({ id }) => ({ id, isDuplicate: false }));
-        }
-        const added: EnqueuedJob[] = [];
-        for (const row of rows) {
-          const isNew = (await insert.executeMany([row], { signal })) > 0n;
-          const { id, name, deduplication_key: key } = row;
-          const known = isNew
-            ? { id }
-            : await twin.executeTakeFirstOrThrow({ id, name, key }, { signal });
-          added.push({ id: known.id, isDuplicate: known.id !== id });
-        }
-        return added;
-      },
-      { signal },
+    const rows = jobs.map((job) =>
+      toRow({
+        ...job,
+        availableAt: this.#time.toEngine(job.availableAt),
+        createdAt: this.#time.toEngine(job.createdAt),
+      }),
     );
-    await this.native.afterCommit(this.#notify);
+    // Whether a twin is there takes more than one statement to tell.
+    const isKeyed = rows.some(({ deduplication_key: key }) => key !== null);
+    const results = isKeyed
+      ? await this.native.transaction(async () => await this.#addKeyed(rows, signal), {
+          signal,
+          isolation: 'read-committed',
+        })
+      : await this.#add(rows, signal);
+    await this.native.afterCommit(this.#hints.give);
     return results;
   }
 
-  async claim(
-    { names, limit, now, leaseUntil }: ClaimRequest,
-    signal?: AbortSignal,
-  ): Promise<readonly ClaimedJob[]> {
-    const parameters = { ...nameParameters(names), limit, now, leaseUntil };
-    const rows = await this.#statements.claim(names.length).execute(parameters, { signal });
-    // SQLite returns rows in the order in which it changed them.
+  async claim(request: ClaimRequest, signal?: AbortSignal): Promise<readonly ClaimedJob[]> {
+    const now = this.#time.toEngine(request.now);
+    const leaseUntil = this.#time.toEngine(request.leaseUntil);
+    const rows = await this.#dialect.claim({ ...request, now, leaseUntil }, signal);
+    // Engines return rows in the order in which they changed them.
     return rows
-      .map(toClaimed)
+      .map((row) => this.#fromEngine(toClaimed(row)))
       .toSorted((a, b) => a.availableAt - b.availableAt || (a.id < b.id ? -1 : 1));
   }
 
@@ -128,13 +120,13 @@ export class SqlQueueDriver implements QueueDriver {
     now: number,
     signal?: AbortSignal,
   ): Promise<readonly boolean[]> {
-    const results = await this.#allOrEach(
-      settlements,
-      (some) => this.#settle(some, now, signal),
+    const results = await this.#dialect.settle(
+      settlements.map((settlement) => this.#toEngine(settlement)),
+      this.#time.toEngine(now),
       signal,
     );
     if (settlements.some(({ kind }) => kind === 'retry' || kind === 'release'))
-      await this.native.afterCommit(this.#notify);
+      await this.native.afterCommit(this.#hints.give);
     return results;
   }
 
@@ -143,49 +135,41 @@ export class SqlQueueDriver implements QueueDriver {
     leaseUntil: number,
     signal?: AbortSignal,
   ): Promise<readonly boolean[]> {
-    const extend = async (some: readonly Claim[]): Promise<bigint> =>
-      await this.#statements.extended.executeMany(
-        some.map(({ id, generation }) => ({ id, generation, leaseUntil })),
-        { signal },
-      );
-    return await this.#allOrEach(claims, extend, signal);
+    return await this.#dialect.extend(claims, this.#time.toEngine(leaseUntil), signal);
   }
 
   async maintain(now: number, signal?: AbortSignal): Promise<Maintenance> {
-    const { due, recover, bury, removeKept } = this.#statements;
-    // Read first: an idle queue must not ask for the database's one writer all the time.
-    const found = await due.executeTakeFirstOrThrow({ now }, { signal });
+    const { recover, bury, removeKept } = this.#statements;
+    // Read first: an idle queue must not write all the time, least of all where there is one writer.
+    const found = await this.#due(now, signal);
     if (found.leases === 0 && found.kept === 0) return { recovered: 0, buried: 0, removed: 0 };
     const failure = JSON.stringify(leaseEnded(now));
+    const ended = { now: this.#time.toEngine(now), failure };
     const done = await this.native.transaction(
       async () => ({
-        buried: (await bury.execute({ now, failure }, { signal })).length,
-        recovered: (await recover.execute({ now, failure }, { signal })).length,
-        removed: (await removeKept.execute({ now }, { signal })).length,
+        buried: (await bury.execute(ended, { signal })).length,
+        recovered: (await recover.execute(ended, { signal })).length,
+        removed: (await removeKept.execute(ended, { signal })).length,
       }),
-      { signal },
+      { signal, isolation: 'read-committed' },
     );
-    if (done.recovered > 0) await this.native.afterCommit(this.#notify);
+    if (done.recovered > 0) await this.native.afterCommit(this.#hints.give);
     return done;
   }
 
   async nextEventAt(names: readonly string[], signal?: AbortSignal): Promise<number | undefined> {
-    const row = await this.#statements
-      .nextEvent(names.length)
-      .executeTakeFirst(nameParameters(names), { signal });
-    return row?.at ?? undefined;
+    const parameters = { names: JSON.stringify(names) };
+    const row = await this.#statements.nextEvent.executeTakeFirst(parameters, { signal });
+    const at = row?.at ?? undefined;
+    return at === undefined ? undefined : this.#time.fromEngine(at);
   }
 
   listen(listener: () => void): () => void {
-    // Wrapped, so that one function given twice is two listeners.
-    const own = (): void => {
-      listener();
-    };
-    this.#listeners.add(own);
-    this.#own.add(own);
+    const end = this.#hints.listen(listener);
+    this.#listening.add(end);
     return () => {
-      this.#listeners.delete(own);
-      this.#own.delete(own);
+      this.#listening.delete(end);
+      end();
     };
   }
 
@@ -195,7 +179,7 @@ export class SqlQueueDriver implements QueueDriver {
       .selectAll()
       .where('id', '=', id)
       .executeTakeFirst({ signal });
-    return row && toStored(row);
+    return row && this.#fromEngine(toStored(row));
   }
 
   async list(
@@ -212,7 +196,7 @@ export class SqlQueueDriver implements QueueDriver {
       .orderBy('id')
       .limit(limit)
       .execute({ signal });
-    return rows.map(toStored);
+    return rows.map((row) => this.#fromEngine(toStored(row)));
   }
 
   async counts(
@@ -230,8 +214,9 @@ export class SqlQueueDriver implements QueueDriver {
   }
 
   async redrive(request: RedriveRequest, signal?: AbortSignal): Promise<number> {
-    const redriven = await this.#statements.redrive(request, signal);
-    if (redriven > 0) await this.native.afterCommit(this.#notify);
+    const now = this.#time.toEngine(request.now);
+    const redriven = await this.#redrive({ ...request, now }, signal);
+    if (redriven > 0) await this.native.afterCommit(this.#hints.give);
     return redriven;
   }
 
@@ -250,121 +235,80 @@ export class SqlQueueDriver implements QueueDriver {
 
   /** The database is the application's: it is closed by whoever made it. */
   async close(): Promise<void> {
-    for (const own of this.#own) this.#listeners.delete(own);
-    this.#own.clear();
+    for (const end of this.#listening) end();
+    this.#listening.clear();
   }
 
-  readonly #notify = (): void => {
-    for (const listener of this.#listeners) listener();
-  };
-
-  async #settle(
-    settlements: readonly Settlement[],
-    now: number,
-    signal: AbortSignal | undefined,
-  ): Promise<bigint> {
-    const { completed, kept, retried, buried, released } = this.#statements;
-    const finished: Claim[] = [];
-    let affected = 0n;
-    for (const settlement of settlements) {
-      const { id, generation } = settlement;
-      switch (settlement.kind) {
-        case 'complete':
-          if (settlement.keepUntil === undefined) finished.push({ id, generation });
-          else
-            affected += await kept.executeMany(
-              [{ id, generation, now, keepUntil: settlement.keepUntil }],
-              { signal },
-            );
-          break;
-        case 'retry':
-          affected += await retried.executeMany(
-            [
-              {
-                id,
-                generation,
-                availableAt: settlement.availableAt,
-                failure: JSON.stringify(settlement.failure),
-              },
-            ],
-            { signal },
-          );
-          break;
-        case 'bury':
-          affected += await buried.executeMany(
-            [{ id, generation, now, failure: JSON.stringify(settlement.failure) }],
-            { signal },
-          );
-          break;
-        case 'release':
-          affected += await released.executeMany(
-            [{ id, generation, availableAt: settlement.availableAt }],
-            { signal },
-          );
-          break;
-      }
-    }
-    if (finished.length > 0) affected += await completed.executeMany(finished, { signal });
-    return affected;
-  }
-
-  /**
-   * Applies a change that touches one row for each claim that is still held. Nearly always all of them are, and their number
-   * says so; when not, it is undone and done again one by one, to learn which.
-   */
-  async #allOrEach<Item>(
-    items: readonly Item[],
-    apply: (some: readonly Item[]) => Promise<bigint>,
-    signal: AbortSignal | undefined,
-  ): Promise<readonly boolean[]> {
-    const partly = new Error('some of the claims are not held');
-    try {
-      await this.native.transaction(
-        async () => {
-          if ((await apply(items)) !== BigInt(items.length)) throw partly;
-        },
-        { signal },
-      );
-      return items.map(() => true);
-    } catch (error) {
-      if (error !== partly) throw error;
-      if (items.length === 1) return [false];
-    }
-    return await this.native.transaction(
-      async () => {
-        const results: boolean[] = [];
-        for (const item of items) results.push((await apply([item])) > 0n);
-        return results;
-      },
-      { signal },
+  /** Finds what maintenance would do, and learns the engine's time on the way. */
+  async #due(now: number, signal: AbortSignal | undefined): Promise<Due> {
+    return await this.#time.measure(
+      async () =>
+        await this.#statements.due.executeTakeFirstOrThrow(
+          { now: this.#time.toEngine(now) },
+          { signal },
+        ),
     );
   }
-}
 
-function toClaimed(row: ClaimedRow): ClaimedJob {
-  return {
-    id: row.id,
-    generation: row.generation,
-    name: row.name,
-    version: row.version,
-    payload: row.payload,
-    // Written by `enqueue`, and by nobody else.
-    context: row.context === null ? undefined : (JSON.parse(row.context) as ContextEnvelope),
-    attempt: row.attempts,
-    maxAttempts: row.max_attempts,
-    createdAt: row.created_at,
-    availableAt: row.available_at,
-  };
-}
+  async #redrive(request: RedriveRequest, signal: AbortSignal | undefined): Promise<number> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        // Nested, where there is one: what fails on PostgreSQL ends the transaction that it is in.
+        return await this.native.transaction(
+          async () => await this.#statements.redrive(request, signal),
+          { signal, isolation: 'read-committed' },
+        );
+      } catch (error) {
+        // A job with the same key was enqueued in this very moment: it is seen the next time, unless a transaction around this
+        // one goes on seeing what was before.
+        if (attempt === 5 || !InfrastructureError.is(error, 'already-exists')) throw error;
+      }
+    }
+  }
 
-function toStored(row: JobRow): StoredJob {
-  const { attempt, ...claimed } = toClaimed(row);
-  return {
-    ...claimed,
-    state: row.state,
-    attempts: attempt,
-    deduplicationKey: row.deduplication_key ?? undefined,
-    failure: row.failure === null ? undefined : (JSON.parse(row.failure) as JobFailure),
-    finishedAt: row.finished_at ?? undefined,
-  };
+  #toEngine(settlement: Settlement): Settlement {
+    if (settlement.kind === 'retry' || settlement.kind === 'release')
+      return { ...settlement, availableAt: this.#time.toEngine(settlement.availableAt) };
+    if (settlement.kind === 'complete' && settlement.keepUntil !== undefined)
+      return { ...settlement, keepUntil: this.#time.toEngine(settlement.keepUntil) };
+    return settlement;
+  }
+
+  #fromEngine<Job extends ClaimedJob | StoredJob>(job: Job): Job {
+    const availableAt = this.#time.fromEngine(job.availableAt);
+    const createdAt = this.#time.fromEngine(job.createdAt);
+    const times = { availableAt, createdAt };
+    return 'finishedAt' in job && job.finishedAt !== undefined
+      ? { ...job, ...times, finishedAt: this.#time.fromEngine(job.finishedAt) }
+      : { ...job, ...times };
+  }
+
+  async #add(
+    rows: readonly NewRow[],
+    signal: AbortSignal | undefined,
+  ): Promise<readonly EnqueuedJob[]> {
+    await this.#dialect.insert(rows, signal);
+    return rows.map(({ id }) => ({ id, isDuplicate: false }));
+  }
+
+  async #addKeyed(
+    rows: readonly NewRow[],
+    signal: AbortSignal | undefined,
+  ): Promise<readonly EnqueuedJob[]> {
+    const results = new Map<NewRow, EnqueuedJob>();
+    let left = rows;
+    while (left.length > 0) {
+      const added = await this.#dialect.insert(left, signal);
+      for (const [index, row] of left.entries()) {
+        const { id, name, deduplication_key: key } = row;
+        const known = added[index]
+          ? { id }
+          : await this.#statements.twin.executeTakeFirst({ id, name, key }, { signal });
+        if (known) results.set(row, { id: known.id, isDuplicate: known.id !== id });
+      }
+      // What was refused for a twin that has ended in this very moment is to be added after all.
+      left = left.filter((row) => !results.has(row));
+    }
+    return rows.map((row) => results.get(row) ?? { id: row.id, isDuplicate: false });
+  }
 }
