@@ -1,7 +1,14 @@
+import { randomUUID } from 'node:crypto';
+
 import { cacheConformance, type CacheSubject } from '../../src/cache/conformance/index.ts';
 import { memoryCache, MemoryCacheDriver } from '../../src/cache/memory.ts';
+import { redisCache } from '../../src/cache/redis/index.ts';
 import { type ConformanceTarget, fakeClock } from '../../src/core/index.ts';
+import { sharedServer } from '../services/servers.ts';
+import { service } from '../services/services.ts';
 import { port, type RegisteredPort } from './registry.ts';
+
+const { missing: redisMissing } = await service('redis');
 
 const memory: ConformanceTarget<CacheSubject, 'counters' | 'compareAndSet'> = {
   adapter: 'memory',
@@ -16,4 +23,19 @@ const memory: ConformanceTarget<CacheSubject, 'counters' | 'compareAndSet'> = {
 };
 
 /** Every cache adapter. */
-export const cachePort: RegisteredPort = port(cacheConformance, [memory]);
+export const cachePort: RegisteredPort = port(cacheConformance, [
+  memory,
+  {
+    adapter: 'redis',
+    capabilities: redisCache({ url: 'redis://unused' }).capabilities,
+    skip: redisMissing,
+    create: async () => {
+      const { url } = await sharedServer('redis');
+      const clock = fakeClock();
+      return { cache: redisCache({ url, prefix: randomUUID(), clock }), clock };
+    },
+    dispose: async ({ cache }) => {
+      await cache.close();
+    },
+  },
+]);

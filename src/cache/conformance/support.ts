@@ -83,6 +83,8 @@ export class HeldLoad<Value> {
   }
 
   fail(error: unknown): void {
+    // It may not have begun: a remote engine is asked for a lease before.
+    this.#result.promise.catch(() => undefined);
     this.#result.reject(error);
   }
 }
