@@ -168,7 +168,7 @@ async function failedCases(make: (options: Options) => MemoryCacheDriver): Promi
   const failed: string[] = [];
   const target = {
     adapter: 'broken',
-    capabilities: { counters: true, compareAndSet: true },
+    capabilities: { counters: true, compareAndSet: true, shared: false },
     create: async () => {
       const clock = fakeClock();
       return { cache: new Cache(make({ clock }), { clock }), clock };
@@ -197,7 +197,7 @@ describe('cache › the suite catches a driver that', () => {
     const failed: string[] = [];
     const target = {
       adapter: 'broken',
-      capabilities: { counters: false, compareAndSet: false },
+      capabilities: { counters: false, compareAndSet: false, shared: false },
       create: async () => ({ cache: new Cache(new MemoryCacheDriver()), clock: fakeClock() }),
       dispose: async ({ cache }: { readonly cache: Cache<MemoryCacheDriver> }) => {
         await cache.close();

@@ -81,12 +81,12 @@ export class Cache<AnyDriver extends CacheDriver = CacheDriver> extends Componen
       clock: this.#clock,
       lifetimes: this.#lifetimes,
       flights: this.#flights,
-      guard: async (fn) =>
+      guard: async (fn, signal = untouched) =>
         this.isDirect
-          ? await fn(untouched).catch((error: unknown) => {
-              throw this.wrap(error, 'getOrSet');
+          ? await fn(signal).catch((error: unknown) => {
+              throw this.wrap(error, 'getOrSet', signal);
             })
-          : await this.guard('getOrSet', { signal: untouched }, fn),
+          : await this.guard('getOrSet', { signal }, fn),
     });
   }
 
@@ -394,6 +394,11 @@ export class Cache<AnyDriver extends CacheDriver = CacheDriver> extends Componen
     const settings = resolveSettings(options, this.#defaults);
     keys.forEach(checkKey);
     const entries = await this.#read(keys, signal, attributes);
+    if (this.driver.holds !== undefined)
+      await this.#loads.leaveVoid(
+        keys.flatMap((key) => this.#flights.get(key) ?? []),
+        signal,
+      );
     const now = this.#clock.now();
     const landings: (Landing | undefined)[] = [];
     const missing: string[] = [];

@@ -29,6 +29,8 @@ export interface LoadsOptions {
   /** Runs a call of the driver under the cache's policy. */
   readonly guard: <Result>(
     fn: (signal: AbortSignal | undefined) => Promise<Result>,
+    /** Of the caller that alone waits for it. Default: none. */
+    signal?: AbortSignal,
   ) => Promise<Result>;
 }
 
@@ -159,6 +161,7 @@ export class Loads {
         flight.land(entry, 'hit');
         continue;
       }
+      flight.lease = lease;
       if (entry && now < entry.expiresAt) flight.stale = entry;
       pending.push({ flight, lease });
     }
@@ -299,11 +302,42 @@ export class Loads {
     await this.#driver.release(leases).catch(() => undefined);
   }
 
+  /** Lets nobody join what another process has voided. */
+  async leaveVoid(flights: readonly Flight[], signal: AbortSignal | undefined): Promise<void> {
+    const begun = flights.filter(({ lease }) => lease !== undefined);
+    const { holds } = this.#driver;
+    if (begun.length === 0 || holds === undefined) return;
+    const leases = begun.flatMap(({ lease }) => lease ?? []);
+    let held: readonly boolean[] = [];
+    try {
+      held = await this.#guard((inTime) => holds.call(this.#driver, leases, inTime), signal);
+    } catch (error) {
+      if (signal?.aborted || !isEngineTrouble(error)) throw error;
+    }
+    for (const [index, flight] of begun.entries())
+      if (held[index] === false && this.#flights.isCurrent(flight))
+        this.#flights.detach([flight.key]);
+  }
+
+  /** Whether nobody has changed its key since it began, nor one of its tags. */
+  async #isUntouched(flight: Flight): Promise<boolean> {
+    const { lease } = flight;
+    const { holds } = this.#driver;
+    if (!this.#flights.isCurrent(flight)) return false;
+    if (lease === undefined || holds === undefined) return true;
+    try {
+      const [isHeld] = await this.#guard((signal) => holds.call(this.#driver, [lease], signal));
+      return isHeld === true && this.#flights.isCurrent(flight);
+    } catch {
+      return false;
+    }
+  }
+
   async #withStandIn(flight: Flight, softTimeout: number): Promise<Landing> {
     const done = new AbortController();
     const impatient = async (): Promise<Landing> => {
       await this.#clock.sleep(softTimeout, done.signal);
-      if (flight.stale === undefined || !this.#flights.isCurrent(flight))
+      if (flight.stale === undefined || !(await this.#isUntouched(flight)))
         return await flight.landed;
       flight.load.isKept = true;
       return { sealed: flight.stale, source: 'stale' };

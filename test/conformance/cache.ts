@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
 import { cacheConformance, type CacheSubject } from '../../src/cache/conformance/index.ts';
+import type { Cache } from '../../src/cache/index.ts';
 import { memoryCache, MemoryCacheDriver } from '../../src/cache/memory.ts';
 import { redisCache } from '../../src/cache/redis/index.ts';
 import { type ConformanceTarget, fakeClock } from '../../src/core/index.ts';
@@ -10,7 +11,7 @@ import { port, type RegisteredPort } from './registry.ts';
 
 const { missing: redisMissing } = await service('redis');
 
-const memory: ConformanceTarget<CacheSubject, 'counters' | 'compareAndSet'> = {
+const memory: ConformanceTarget<CacheSubject, 'counters' | 'compareAndSet' | 'shared'> = {
   adapter: 'memory',
   capabilities: new MemoryCacheDriver().capabilities,
   create: async () => {
@@ -32,7 +33,9 @@ export const cachePort: RegisteredPort = port(cacheConformance, [
     create: async () => {
       const { url } = await sharedServer('redis');
       const clock = fakeClock();
-      return { cache: redisCache({ url, prefix: randomUUID(), clock }), clock };
+      const prefix = randomUUID();
+      const another = (): Cache => redisCache({ url, prefix, clock });
+      return { cache: another(), clock, another };
     },
     dispose: async ({ cache }) => {
       await cache.close();

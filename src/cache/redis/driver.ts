@@ -14,6 +14,7 @@ import { classifyRedisError } from './errors.ts';
 import { decodeValue, encodeValue, freezeDeeply } from './payload.ts';
 import {
   deleteScript,
+  holdsScript,
   incrementScript,
   leaseScript,
   readScript,
@@ -59,7 +60,7 @@ type LeaseReply = readonly [
   leases: readonly (readonly [gate: Buffer, entry: EntryReply | null])[],
 ];
 
-const capabilities = { counters: true, compareAndSet: true } as const;
+const capabilities = { counters: true, compareAndSet: true, shared: true } as const;
 
 /** How long a load may take for its value to be kept. */
 const leaseTerm = 10 * 60_000;
@@ -156,6 +157,14 @@ export class RedisCacheDriver implements CacheDriver {
       }),
     );
     return leases.flat();
+  }
+
+  async holds(leases: readonly CacheLease[], signal?: AbortSignal): Promise<readonly boolean[]> {
+    const keys = leases.map(({ key }) => key);
+    const conditions = leases.map((lease) => JSON.stringify(conditionOf({ lease }, [])));
+    const args = keys.flatMap((key, index) => [key, conditions[index] as string]);
+    const held = (await this.#run(holdsScript, keys, args, signal)) as readonly number[];
+    return held.map((each) => each === 1);
   }
 
   /** Nothing to give back: a lease is a note of what was there, and its gate ends by itself. */

@@ -75,6 +75,14 @@ local function hold(tag, life)
   return known[tag]
 end
 
+local function holds(key, lease)
+  if root ~= lease.root or redis.call('GET', prefix .. ':g:' .. key) ~= lease.gate then return false end
+  for _, fence in ipairs(lease.fences) do
+    if generation(fence[1]) ~= fence[2] then return false end
+  end
+  return true
+end
+
 local function write(key, value, e)
   local function at(delay) return delay and now + delay or math.huge end
   redis.call('DEL', prefix .. ':g:' .. key)
@@ -112,10 +120,7 @@ return entries
 export const writeScript: Script = script(`
 local key, value, e, condition = ARGV[4], ARGV[5], cjson.decode(ARGV[6]), cjson.decode(ARGV[7])
 if condition.kind == 'lease' then
-  if root ~= condition.root or redis.call('GET', prefix .. ':g:' .. key) ~= condition.gate then return 0 end
-  for _, fence in ipairs(condition.fences) do
-    if generation(fence[1]) ~= fence[2] then return 0 end
-  end
+  if not holds(key, condition) then return 0 end
 elseif condition.kind == 'version' then
   local m = fresh(key)
   if (m and m[1] or false) ~= condition.version then return 0 end
@@ -137,6 +142,13 @@ for i = 6, #ARGV do
   leases[i - 5] = { gate, reply(find(ARGV[i])) }
 end
 return { root, generations, leases }
+`);
+
+/** Whether leases are not void: for each its key, and the lease as a condition. */
+export const holdsScript: Script = script(`
+local held = {}
+for i = 4, #ARGV, 2 do held[(i - 2) / 2] = holds(ARGV[i], cjson.decode(ARGV[i + 1])) and 1 or 0 end
+return held
 `);
 
 /** Removes the keys that follow. Gives how many held something fresh. */
