@@ -305,12 +305,12 @@ export class Loads {
   /** Lets nobody join what another process has voided. */
   async leaveVoid(flights: readonly Flight[], signal: AbortSignal | undefined): Promise<void> {
     const begun = flights.filter(({ lease }) => lease !== undefined);
-    const { holds } = this.#driver;
-    if (begun.length === 0 || holds === undefined) return;
-    const leases = begun.flatMap(({ lease }) => lease ?? []);
     let held: readonly boolean[] = [];
     try {
-      held = await this.#guard((inTime) => holds.call(this.#driver, leases, inTime), signal);
+      held = await this.#holds(
+        begun.flatMap(({ lease }) => lease ?? []),
+        signal,
+      );
     } catch (error) {
       if (signal?.aborted || !isEngineTrouble(error)) throw error;
     }
@@ -319,18 +319,26 @@ export class Loads {
         this.#flights.detach([flight.key]);
   }
 
-  /** Whether nobody has changed its key since it began, nor one of its tags. */
+  /** Whether it is certain that nobody has changed its key since it began, nor one of its tags. */
   async #isUntouched(flight: Flight): Promise<boolean> {
     const { lease } = flight;
-    const { holds } = this.#driver;
-    if (!this.#flights.isCurrent(flight)) return false;
-    if (lease === undefined || holds === undefined) return true;
+    if (lease === undefined) return false;
     try {
-      const [isHeld] = await this.#guard((signal) => holds.call(this.#driver, [lease], signal));
+      const [isHeld] = await this.#holds([lease]);
       return isHeld === true && this.#flights.isCurrent(flight);
     } catch {
       return false;
     }
+  }
+
+  /** Which leases are not void: all of them, as far as anybody else could void one. */
+  async #holds(leases: readonly CacheLease[], signal?: AbortSignal): Promise<readonly boolean[]> {
+    const driver = this.#driver;
+    if (leases.length === 0 || driver.holds === undefined) return leases.map(() => true);
+    return await this.#guard(
+      async (inTime) => (await driver.holds?.(leases, inTime)) ?? [],
+      signal,
+    );
   }
 
   async #withStandIn(flight: Flight, softTimeout: number): Promise<Landing> {

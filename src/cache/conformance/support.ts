@@ -86,7 +86,7 @@ export class HeldLoad<Value> {
 
   fail(error: unknown): void {
     // It may not have begun: a remote engine is asked for a lease before.
-    this.#result.promise.catch(() => undefined);
+    void begun(this.#result.promise);
     this.#result.reject(error);
   }
 }

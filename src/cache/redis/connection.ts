@@ -7,7 +7,6 @@ import {
   invalidArgument,
   redact,
   type Redacted,
-  type Secret,
 } from '../../core/index.ts';
 import type { Script } from './scripts.ts';
 
@@ -31,8 +30,19 @@ export interface RedisClient {
 
 /** How to reach a server. */
 export interface RedisServer {
-  readonly url: Secret;
+  readonly host: string;
+  readonly port: number;
+  readonly database: number;
+  readonly username: string;
+  readonly password: Redacted | undefined;
+  readonly isSecure: boolean;
   readonly tls?: ConnectionOptions | undefined;
+}
+
+/** What {@link RedisConnection} takes: a server, or a client that somebody else opens and closes. */
+export interface RedisConnectionOptions {
+  readonly server: RedisServer | undefined;
+  readonly client: RedisClient | undefined;
 }
 
 /** How long a connection may take to be made. */
@@ -54,17 +64,16 @@ export class RedisConnection {
   #isOpen = false;
   #lastError: unknown;
 
-  /** `injected` is a client that somebody else opens and closes. */
-  constructor(server: RedisServer | undefined, injected: RedisClient | undefined) {
-    if (injected === undefined && server === undefined)
+  constructor({ server, client }: RedisConnectionOptions) {
+    if (client === undefined && server === undefined)
       throw invalidArgument(origin, 'give the url of a Redis server, or a client');
     this.#own =
-      injected || !server
+      client || !server
         ? undefined
         : makeClient(server, (retries) => (this.#isOpen ? delayBefore(retries) : false));
     this.#own?.on('error', (error: unknown) => (this.#lastError = error));
     this.#own?.on('ready', () => (this.#lastError = undefined));
-    this.client = injected ?? (this.#own as RedisClient);
+    this.client = client ?? (this.#own as RedisClient);
   }
 
   /** Connects once; from then on it connects again by itself. */
@@ -137,10 +146,9 @@ function delayBefore(retries: number): number {
 }
 
 function makeClient(
-  { url, tls }: RedisServer,
+  { host, port, database, username, password, isSecure, tls }: RedisServer,
   reconnectStrategy: (retries: number) => number | false,
 ) {
-  const { host, port, database, username, password, isSecure } = parseUrl(redact(url));
   return createClient({
     RESP: 2,
     database,
@@ -164,31 +172,33 @@ function makeClient(
   });
 }
 
-function parseUrl(url: Redacted) {
+/** What a URL says. Throws `invalid-argument`, without the URL, for one that is none of Redis. */
+export function parseRedisUrl(url: Redacted): RedisServer & { readonly prefix?: string } {
   const text = url.reveal();
   const parsed = URL.canParse(text) ? new URL(text) : undefined;
-  const database = Number(parsed?.pathname.slice(1) ?? '');
+  const parameters = new URLSearchParams(parsed?.search);
+  const prefix = parameters.get('prefix') ?? undefined;
   if (
     parsed === undefined ||
     !/^rediss?:$/.test(parsed.protocol) ||
     parsed.hostname === '' ||
-    parsed.search !== '' ||
-    parsed.hash !== '' ||
-    !Number.isInteger(database) ||
-    database < 0
+    !/^\/?\d*$/.test(parsed.pathname) ||
+    parameters.size !== (prefix === undefined ? 0 : 1) ||
+    parsed.hash !== ''
   ) {
     throw invalidArgument(
       origin,
-      'url is not redis://USER:PASSWORD@HOST:PORT/DATABASE, or rediss:// for TLS, where all but the host may be left out',
+      'url is not redis://USER:PASSWORD@HOST:PORT/DATABASE?prefix=PREFIX, or rediss:// for TLS, where all but the host may be left out',
     );
   }
   return {
     // Brackets are a URL's way to write an IPv6 address.
     host: parsed.hostname.replace(/^\[(.*)\]$/, '$1'),
     port: Number(parsed.port || 6379),
-    database,
+    database: Number(parsed.pathname.slice(1)),
     username: decodeURIComponent(parsed.username) || 'default',
     password: parsed.password === '' ? undefined : redact(decodeURIComponent(parsed.password)),
     isSecure: parsed.protocol === 'rediss:',
+    ...(prefix !== undefined && { prefix }),
   };
 }

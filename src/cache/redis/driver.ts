@@ -127,7 +127,7 @@ export class RedisCacheDriver implements CacheDriver {
           (await this.#run(readScript, some, some, signal)) as readonly (EntryReply | null)[],
       ),
     );
-    return replies.flat().map((reply) => this.#entryOf(reply as EntryReply | null));
+    return replies.flat().map((reply) => this.#entryOf(reply));
   }
 
   async set(writes: readonly CacheWrite[], signal?: AbortSignal): Promise<readonly boolean[]> {
