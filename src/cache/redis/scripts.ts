@@ -14,6 +14,8 @@ export interface Script {
 //   P:e:KEY    an entry: the hash of `v`, its value, and `m`, a MessagePack array of
 //              version, root, freshUntil, refreshAt, expiresAt, isMutable, size, tags, the tags' generations
 //
+// Redis refuses a script for want of memory only at its first write, and only when that is one that takes memory: so those come first.
+//
 // A generation is a text that was never used before. To invalidate is to remove one: an entry or a lease is alive only while all that
 // it was made under are still there. So whatever Redis evicts or expires by itself makes misses, and never brings a value back.
 
@@ -59,20 +61,24 @@ local function reply(m, value)
 end
 
 local function ensureRoot()
-  if root then return end
-  root = token
-  redis.call('SET', prefix .. ':root', root)
+  if not root then redis.call('SET', prefix .. ':root', token) end
 end
 
-local function hold(tag, life)
-  local key = prefix .. ':t:' .. tag
-  if not generation(tag) then
-    known[tag] = token
-    redis.call('SET', key, token, 'PX', life)
-  elseif redis.call('PTTL', key) < life then
-    redis.call('PEXPIRE', key, life)
+local function hold(tags, generations, life)
+  for i, tag in ipairs(tags) do
+    local key = prefix .. ':t:' .. tag
+    if not generation(tag) then
+      redis.call('SET', key, generations[i], 'PX', life)
+    elseif redis.call('PTTL', key) < life then
+      redis.call('PEXPIRE', key, life)
+    end
   end
-  return known[tag]
+end
+
+local function generationsOf(tags)
+  local generations = {}
+  for i, tag in ipairs(tags) do generations[i] = generation(tag) or token end
+  return generations
 end
 
 local function holds(key, lease)
@@ -85,22 +91,22 @@ end
 
 local function write(key, value, e)
   local function at(delay) return delay and now + delay or math.huge end
-  redis.call('DEL', prefix .. ':g:' .. key)
   if e.life and e.life <= 0 then
-    redis.call('UNLINK', prefix .. ':e:' .. key)
+    redis.call('UNLINK', prefix .. ':e:' .. key, prefix .. ':g:' .. key)
     return
   end
-  ensureRoot()
   local life = e.life and math.ceil(e.life) + e.spare
-  local generations = {}
-  for i, tag in ipairs(e.tags) do generations[i] = hold(tag, life) end
-  local m = { token, root, at(e.fresh), at(e.refresh), at(e.expires), e.isMutable, e.size, e.tags, generations }
+  local generations = generationsOf(e.tags)
+  local m = { token, root or token, at(e.fresh), at(e.refresh), at(e.expires), e.isMutable, e.size, e.tags, generations }
   redis.call('HSET', prefix .. ':e:' .. key, 'm', cmsgpack.pack(m), 'v', value)
   if life then
     redis.call('PEXPIRE', prefix .. ':e:' .. key, life)
   else
     redis.call('PERSIST', prefix .. ':e:' .. key)
   end
+  redis.call('DEL', prefix .. ':g:' .. key)
+  hold(e.tags, generations, life)
+  ensureRoot()
 end
 `;
 
@@ -132,16 +138,16 @@ return 1
 /** Leases the keys that follow for how long, and the tags. Gives the root, the tags' generations, and each key's gate and entry. */
 export const leaseScript: Script = script(`
 local term, tags = tonumber(ARGV[4]), cjson.decode(ARGV[5])
-ensureRoot()
-local generations, leases = {}, {}
-for i, tag in ipairs(tags) do generations[i] = hold(tag, term) end
+local generations, leases = generationsOf(tags), {}
 for i = 6, #ARGV do
   local gateKey = prefix .. ':g:' .. ARGV[i]
   local gate = redis.call('GET', gateKey) or token
   redis.call('SET', gateKey, gate, 'PX', term)
   leases[i - 5] = { gate, reply(find(ARGV[i])) }
 end
-return { root, generations, leases }
+hold(tags, generations, term)
+ensureRoot()
+return { root or token, generations, leases }
 `);
 
 /** Whether leases are not void: for each its key, and the lease as a condition. */
