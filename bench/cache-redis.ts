@@ -38,7 +38,7 @@ async function underpin(url: string): Promise<RemoteCache> {
 
 /** What one would write by hand on the same client: no policy, and nothing is fenced or invalidated. */
 async function limit(url: string): Promise<RemoteCache> {
-  const client = createClient({ url, RESP: 2 });
+  const client = createClient({ url, RESP: 2, commandOptions: { timeout: 0 } });
   await client.connect();
   const get = async (key: string): Promise<unknown> => {
     const text = await client.get(`limit:${key}`);

@@ -160,6 +160,8 @@ function makeClient(
       },
     }),
     disableOfflineQueue: true,
+    // By itself it makes a timer and, 5 s later, an error for each command that was answered long ago. The policy has one timeout for all.
+    commandOptions: { timeout: 0 },
     pingInterval,
     socket: {
       host,

@@ -41,18 +41,23 @@ interface RedisLease extends CacheLease {
   readonly generations: ReadonlyMap<string, string>;
 }
 
-/** An entry as the scripts give it: value, version, the milliseconds that its times are away, isMutable, size, tags and their generations. */
+/** An entry as the scripts give it: value, version, milliseconds since it was written, {@link Info} and its tags with their generations as JSON. */
 type EntryReply = readonly [
   value: Buffer,
   version: Buffer,
-  fresh: Buffer,
-  refresh: Buffer,
-  expires: Buffer,
-  isMutable: number,
-  size: number,
-  tags: readonly Buffer[],
-  generations: readonly Buffer[],
+  age: number,
+  info: Buffer,
+  tagged: Buffer,
 ];
+
+/** What of an entry only the client reads. Times are milliseconds since it was written, `null` for ever. */
+interface Info {
+  readonly fresh: number | null;
+  readonly refresh: number | null;
+  readonly expires: number | null;
+  readonly isMutable: boolean;
+  readonly size: number;
+}
 
 type LeaseReply = readonly [
   root: Buffer,
@@ -236,37 +241,42 @@ export class RedisCacheDriver implements CacheDriver {
   // Times go over the wire as milliseconds from now, so that no two clocks are ever compared.
   #factsOf({ freshUntil, refreshAt, expiresAt, isMutable, size, tags }: CacheEntry): string {
     const now = this.#clock.now();
-    const left = (time: number): number | false => (time === Infinity ? false : time - now);
-    const life = Math.min(expiresAt - now, tags.length === 0 ? Infinity : longestTagged);
-    return JSON.stringify({
-      fresh: left(freshUntil),
+    const left = (time: number): number | null => (time === Infinity ? null : time - now);
+    const fresh = left(freshUntil);
+    const info: Info = {
+      fresh,
       refresh: left(refreshAt),
       expires: left(expiresAt),
-      life: life === Infinity ? false : life,
-      spare: this.#isServerTime ? 0 : clockSlack,
       isMutable,
       size,
+    };
+    const spare = this.#isServerTime || expiresAt <= now ? 0 : clockSlack;
+    const life = Math.min(expiresAt - now + spare, tags.length === 0 ? Infinity : longestTagged);
+    return JSON.stringify({
+      info: JSON.stringify(info),
+      fresh: String(fresh ?? ''),
+      life: life === Infinity ? false : Math.ceil(life),
       tags,
     });
   }
 
   #entryOf(reply: EntryReply | null): StoredEntry | undefined {
     if (reply === null) return undefined;
-    const [payload, version, fresh, refresh, expires, isMutable, size, tags] = reply;
+    const [payload, version, age, json, tagged] = reply;
     const decoded = decodeValue(payload);
     if (decoded === undefined) return undefined;
-    const now = this.#clock.now();
-    const at = (left: Buffer): number =>
-      left.toString() === 'inf' ? Infinity : now + Number(left.toString());
+    const { fresh, refresh, expires, isMutable, size } = JSON.parse(json.toString()) as Info;
+    const writtenAt = this.#clock.now() - age;
+    const at = (term: number | null): number => (term === null ? Infinity : writtenAt + term);
     return {
       // What cannot be frozen is copied for each reader anyway.
-      value: isMutable === 1 ? decoded.value : freezeDeeply(decoded.value),
-      isMutable: isMutable === 1,
+      value: isMutable ? decoded.value : freezeDeeply(decoded.value),
+      isMutable,
       size,
       freshUntil: at(fresh),
       refreshAt: at(refresh),
       expiresAt: at(expires),
-      tags: tags.map(String),
+      tags: tagsOf(tagged).map(([tag]) => tag),
       version: version.toString(),
     };
   }
@@ -285,11 +295,17 @@ export class RedisCacheDriver implements CacheDriver {
       gate: gate.toString(),
       tags,
       generations: new Map([
-        ...(entry?.[7] ?? []).map((tag, at) => [String(tag), String(entry?.[8][at])] as const),
+        ...(entry ? tagsOf(entry[4]) : []),
         ...tags.map((tag, at) => [tag, String(generations[at])] as const),
       ]),
     };
   }
+}
+
+/** Tags with their generations. */
+function tagsOf(json: Buffer): readonly (readonly [tag: string, generation: string])[] {
+  // Most have none.
+  return json.length === 2 ? [] : (JSON.parse(json.toString()) as [string, string][]);
 }
 
 function conditionOf(

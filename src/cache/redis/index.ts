@@ -32,8 +32,7 @@ export interface RedisCacheOptions extends CacheOptions {
 
 /** A cache that waits longer than the source takes is of no use: little patience, and a broken Redis is left alone for a second. */
 const defaultPolicy: Policy = definePolicy('redis', {
-  timeout: '2s',
-  retry: { attempts: 2, initialDelay: '20ms', maxDelay: '200ms' },
+  retry: { attempts: 1, initialDelay: '20ms' },
   circuitBreaker: { failures: 5, halfOpenAfter: '1s' },
   attemptTimeout: '1s',
 });

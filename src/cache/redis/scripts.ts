@@ -11,8 +11,8 @@ export interface Script {
 //   P:root     the generation of the whole cache
 //   P:t:TAG    the generation of a tag
 //   P:g:KEY    the gate of a key: whoever leases the key notes what stands there; every change of the key removes it
-//   P:e:KEY    an entry: the hash of `v`, its value, and `m`, a MessagePack array of
-//              version, root, freshUntil, refreshAt, expiresAt, isMutable, size, tags, the tags' generations
+//   P:e:KEY    an entry, as a hash: `v` its value, `n` its version, `r` its root, `w` when it was written (milliseconds), `f` for how long it is
+//              fresh (empty: for ever), `i` what only the client reads, and, if it has tags, `t`: each tag with its generation, as JSON
 //
 // Redis refuses a script for want of memory only at its first write, and only when that is one that takes memory: so those come first.
 //
@@ -35,29 +35,26 @@ local function generation(tag)
 end
 
 local function find(key)
-  local entry = redis.call('HMGET', prefix .. ':e:' .. key, 'm', 'v')
-  if not root or not entry[1] then return nil end
-  local m = cmsgpack.unpack(entry[1])
-  if m[2] ~= root then return nil end
-  for i, tag in ipairs(m[8]) do
-    if generation(tag) ~= m[9][i] then return nil end
+  local e = redis.call('HMGET', prefix .. ':e:' .. key, 'r', 't', 'n', 'w', 'v', 'i')
+  if not root or e[1] ~= root then return nil end
+  if e[2] then
+    for _, tagged in ipairs(cjson.decode(e[2])) do
+      if generation(tagged[1]) ~= tagged[2] then return nil end
+    end
   end
-  return m, entry[2]
+  return e
 end
 
 local function fresh(key)
-  local m, value = find(key)
-  if m and now < m[3] then return m, value end
+  local e = find(key)
+  if not e then return nil end
+  local term = redis.call('HGET', prefix .. ':e:' .. key, 'f')
+  if term == '' or now - e[4] < tonumber(term) then return e end
   return nil
 end
 
-local function left(time)
-  return string.format('%.0f', time - now)
-end
-
-local function reply(m, value)
-  if not m then return false end
-  return { value, m[1], left(m[3]), left(m[4]), left(m[5]), m[6] and 1 or 0, m[7], m[8], m[9] }
+local function reply(e)
+  return e and { e[5], e[3], now - e[4], e[6], e[2] or '[]' }
 end
 
 local function ensureRoot()
@@ -89,23 +86,24 @@ local function holds(key, lease)
   return true
 end
 
-local function write(key, value, e)
-  local function at(delay) return delay and now + delay or math.huge end
-  if e.life and e.life <= 0 then
-    redis.call('UNLINK', prefix .. ':e:' .. key, prefix .. ':g:' .. key)
+local function write(key, value, facts)
+  local name, life = prefix .. ':e:' .. key, facts.life
+  if life and life <= 0 then
+    redis.call('UNLINK', name, prefix .. ':g:' .. key)
     return
   end
-  local life = e.life and math.ceil(e.life) + e.spare
-  local generations = generationsOf(e.tags)
-  local m = { token, root or token, at(e.fresh), at(e.refresh), at(e.expires), e.isMutable, e.size, e.tags, generations }
-  redis.call('HSET', prefix .. ':e:' .. key, 'm', cmsgpack.pack(m), 'v', value)
-  if life then
-    redis.call('PEXPIRE', prefix .. ':e:' .. key, life)
+  local generations = generationsOf(facts.tags)
+  local tagged = {}
+  for i, tag in ipairs(facts.tags) do tagged[i] = { tag, generations[i] } end
+  redis.call('HSET', name, 'v', value, 'n', token, 'r', root or token, 'w', now, 'f', facts.fresh, 'i', facts.info)
+  if tagged[1] then
+    redis.call('HSET', name, 't', cjson.encode(tagged))
   else
-    redis.call('PERSIST', prefix .. ':e:' .. key)
+    redis.call('HDEL', name, 't')
   end
+  if life then redis.call('PEXPIRE', name, life) else redis.call('PERSIST', name) end
   redis.call('DEL', prefix .. ':g:' .. key)
-  hold(e.tags, generations, life)
+  hold(facts.tags, generations, life)
   ensureRoot()
 end
 `;
@@ -118,20 +116,20 @@ function script(body: string): Script {
 /** The live entries of the keys that follow. */
 export const readScript: Script = script(`
 local entries = {}
-for i = 4, #ARGV do entries[i - 3] = reply(find(ARGV[i])) end
+for i = 4, #ARGV do entries[i - 3] = reply(find(ARGV[i])) or false end
 return entries
 `);
 
 /** Writes one entry: its key, its value, its facts, and its condition. Gives 1 if it did. */
 export const writeScript: Script = script(`
-local key, value, e, condition = ARGV[4], ARGV[5], cjson.decode(ARGV[6]), cjson.decode(ARGV[7])
+local key, condition = ARGV[4], cjson.decode(ARGV[7])
 if condition.kind == 'lease' then
   if not holds(key, condition) then return 0 end
 elseif condition.kind == 'version' then
-  local m = fresh(key)
-  if (m and m[1] or false) ~= condition.version then return 0 end
+  local e = fresh(key)
+  if (e and e[3] or false) ~= condition.version then return 0 end
 end
-write(key, value, e)
+write(key, ARGV[5], cjson.decode(ARGV[6]))
 return 1
 `);
 
@@ -143,7 +141,7 @@ for i = 6, #ARGV do
   local gateKey = prefix .. ':g:' .. ARGV[i]
   local gate = redis.call('GET', gateKey) or token
   redis.call('SET', gateKey, gate, 'PX', term)
-  leases[i - 5] = { gate, reply(find(ARGV[i])) }
+  leases[i - 5] = { gate, reply(find(ARGV[i])) or false }
 end
 hold(tags, generations, term)
 ensureRoot()
@@ -169,18 +167,17 @@ return count
 
 /** Adds to a counter: its key, by how much, and the facts of a new one. Gives the sum as text, or nothing where it cannot. */
 export const incrementScript: Script = script(`
-local key, by, e = ARGV[4], tonumber(ARGV[5]), cjson.decode(ARGV[6])
-local m, value = fresh(key)
-if not m then
-  write(key, 'J' .. ARGV[5], e)
+local key, by = ARGV[4], tonumber(ARGV[5])
+local e = fresh(key)
+if not e then
+  write(key, 'J' .. ARGV[5], cjson.decode(ARGV[6]))
   return ARGV[5]
 end
-local digits = string.match(value, '^J(%-?%d+)$')
+local digits = string.match(e[5], '^J(%-?%d+)$')
 local before = digits and tonumber(digits)
 if not before or math.abs(before) > 9007199254740991 or math.abs(before + by) > 9007199254740991 then return false end
 local sum = string.format('%.0f', before + by + 0)
-m[1] = token
-redis.call('HSET', prefix .. ':e:' .. key, 'm', cmsgpack.pack(m), 'v', 'J' .. sum)
+redis.call('HSET', prefix .. ':e:' .. key, 'n', token, 'v', 'J' .. sum)
 redis.call('DEL', prefix .. ':g:' .. key)
 return sum
 `);
@@ -188,8 +185,8 @@ return sum
 /** Removes those of the entries that follow, by their whole names, that a clear has left behind. */
 export const sweepScript: Script = script(`
 for i = 4, #ARGV do
-  local packed = redis.call('HGET', ARGV[i], 'm')
-  if packed and cmsgpack.unpack(packed)[2] ~= root then redis.call('UNLINK', ARGV[i]) end
+  local made = redis.call('HGET', ARGV[i], 'r')
+  if made and made ~= root then redis.call('UNLINK', ARGV[i]) end
 end
 return 1
 `);
