@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 
+import * as fc from 'fast-check';
 import { createClient } from 'redis';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 
@@ -232,6 +233,61 @@ describe.skipIf(missing)('cache redis', () => {
     await cache.set('bytes', bytes);
     expect(Buffer.compare((await cache.get<Uint8Array>('bytes')) ?? new Uint8Array(), bytes)).toBe(
       0,
+    );
+  });
+
+  test('no process serves what was loaded before a change whose invalidation was answered', async () => {
+    const [here, there] = [make(), make({ prefix })];
+    const turns = async (count: number): Promise<void> => {
+      for (let turn = 0; turn < count; turn += 1)
+        await new Promise((resolve) => setImmediate(resolve));
+    };
+    const step = fc.record({
+      cache: fc.constantFrom(here, there),
+      call: fc.constantFrom('read', 'read', 'readMany', 'delete', 'deleteByTag', 'clear'),
+      pause: fc.integer({ min: 0, max: 8 }),
+      load: fc.integer({ min: 0, max: 12 }),
+    });
+    const options = { tags: ['x'], ttl: '1h', grace: '1h', softTimeout: 1 } as const;
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 30 }), async (steps) => {
+        await here.clear();
+        let source = 0;
+        let answered = 0;
+        const old: string[] = [];
+        const calls = steps.map(async ({ cache, call, load }, index) => {
+          for (const { pause } of steps.slice(0, index)) await turns(pause);
+          const atLeast = answered;
+          const loader = async (): Promise<number> => {
+            const seen = source;
+            await turns(load);
+            return seen;
+          };
+          if (call === 'read' || call === 'readMany') {
+            const value =
+              call === 'read'
+                ? await cache.getOrSet('a', loader, options)
+                : (
+                    await cache.getOrSetMany(
+                      ['a'],
+                      async () => new Map([['a', await loader()]]),
+                      options,
+                    )
+                  ).get('a');
+            if ((value ?? -1) < atLeast) old.push(`${index}: ${value} < ${atLeast}`);
+            return;
+          }
+          source += 1;
+          const change = source;
+          if (call === 'delete') await cache.delete('a');
+          else if (call === 'deleteByTag') await cache.deleteByTag('x');
+          else await cache.clear();
+          answered = Math.max(answered, change);
+        });
+        await Promise.all(calls);
+        expect(old).toEqual([]);
+      }),
+      { numRuns: 150 },
     );
   });
 
