@@ -29,6 +29,7 @@ export const VENDORS: Readonly<Record<string, string>> = {
   pino: '^src/logging/',
   'pino-pretty': '^src/logging/',
   'postal-mime': '^src/mail/',
+  redis: '^src/(cache|queue)/redis/',
   tinyqueue: '^src/queue/',
   uuid: '^src/queue/',
 };
@@ -41,6 +42,7 @@ const OPTIONAL_PEERS = [
   '@directus/sdk',
   'pg',
   'pino-pretty',
+  'redis',
 ];
 
 const IN_SOURCE = { path: '^src/', pathNot: TEST };

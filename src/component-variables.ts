@@ -120,6 +120,11 @@ export const storageVariable: ComponentVariable<FileStorage> = {
   ],
 };
 
+async function openRedisCache({ url }: Target): Promise<Cache> {
+  const { redisCache } = await import('./cache/redis/index.ts');
+  return redisCache({ url });
+}
+
 export const cacheVariable: ComponentVariable<Cache> = {
   name: 'CACHE_URL',
   schemes: [
@@ -127,6 +132,16 @@ export const cacheVariable: ComponentVariable<Cache> = {
       form: 'memory:',
       is: 'memory, gone when the process ends',
       open: async () => (await import('./cache/memory.ts')).memoryCache(),
+    },
+    {
+      form: 'redis://HOST:PORT/DATABASE?prefix=PREFIX',
+      is: 'a Redis, with `USER:PASSWORD@` before the host, shared by processes; default port 6379, database 0, prefix `cache`. Needs `npm install redis`',
+      open: openRedisCache,
+    },
+    {
+      form: 'rediss://HOST:PORT/DATABASE?prefix=PREFIX',
+      is: 'the same, encrypted',
+      open: openRedisCache,
     },
   ],
 };

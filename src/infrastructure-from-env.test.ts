@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -7,6 +8,8 @@ import { afterEach, beforeEach, describe, expect, expectTypeOf, it } from 'vites
 
 import { z } from 'zod';
 
+import { sharedServer } from '../test/services/servers.ts';
+import { service } from '../test/services/services.ts';
 import { componentVariables } from './component-variables.ts';
 import type { Managed } from './core/index.ts';
 import type { Database } from './database/index.ts';
@@ -14,6 +17,7 @@ import { infrastructureFromEnv, type StandardComponents } from './index.ts';
 import { defineJob } from './queue/index.ts';
 import type { FileStorage } from './storage/index.ts';
 
+const redis = await service('redis');
 let folder = '';
 beforeEach(() => {
   folder = mkdtempSync(path.join(tmpdir(), 'underpin-from-env-'));
@@ -226,6 +230,17 @@ describe('mistakes', () => {
     expect(told).not.toContain('hunter2');
   });
 
+  it.each([
+    ['a Redis URL without a host', 'redis:'],
+    ['a database that is no number', 'redis://u:hunter2@h/cache'],
+    ['a parameter that is not known', 'rediss://u:hunter2@h?tls=no'],
+    ['a prefix with braces', 'redis://u:hunter2@h?prefix={a}'],
+  ])('%s is told', async (_what, url) => {
+    const told = await mistakes(silent({ CACHE_URL: url }));
+    expect(told).toMatch(/CACHE_URL: (url is not redis:|prefix has)/);
+    expect(told).not.toContain('hunter2');
+  });
+
   it('those of the application’s own variables are in the same report', async () => {
     const starting = infrastructureFromEnv((_standard, { env }) => ({
       port: env.integer('PORT', { min: 1 }),
@@ -233,6 +248,18 @@ describe('mistakes', () => {
       env: silent({ PORT: 'x', STORAGE_URL: 'ftp:' }),
     });
     await expect(starting).rejects.toThrow(/has 2 mistakes:\n {2}- STORAGE_URL: .*\n {2}- PORT: /);
+  });
+});
+
+describe.skipIf(redis.missing)('CACHE_URL with redis:', () => {
+  it('is a cache that two processes share', async () => {
+    const { url } = await sharedServer('redis');
+    const env = silent({ CACHE_URL: `${url}?prefix=${randomUUID()}` });
+    await using one = await infrastructureFromEnv().start({ env });
+    await using two = await infrastructureFromEnv().start({ env });
+    expect(one.cache.adapter).toBe('redis');
+    await one.cache.set('key', 'value');
+    expect(await two.cache.get('key')).toBe('value');
   });
 });
 

@@ -164,20 +164,26 @@ function throughJson(value: unknown): unknown {
   return typeof value === 'bigint' ? null : (JSON.parse(JSON.stringify(value)) as unknown);
 }
 
-async function failedCases(make: (options: Options) => MemoryCacheDriver): Promise<string[]> {
+async function failedCases(
+  make: (options: Options) => MemoryCacheDriver,
+  { isShared = false, ids = /./ }: { readonly isShared?: boolean; readonly ids?: RegExp } = {},
+): Promise<string[]> {
   const failed: string[] = [];
   const target = {
     adapter: 'broken',
-    capabilities: { counters: true, compareAndSet: true },
+    capabilities: { counters: true, compareAndSet: true, shared: isShared },
     create: async () => {
       const clock = fakeClock();
-      return { cache: new Cache(make({ clock }), { clock }), clock };
+      const driver = make({ clock });
+      const another = (): Cache => new Cache(driver, { clock });
+      return { cache: another(), clock, ...(isShared && { another }) };
     },
-    dispose: async ({ cache }: { readonly cache: Cache<MemoryCacheDriver> }) => {
+    dispose: async ({ cache }: { readonly cache: Cache }) => {
       await cache.close();
     },
   };
   for (const one of cacheConformance.cases) {
+    if (!ids.test(one.id)) continue;
     const { id, status } = await runConformanceCase(one, target);
     if (status === 'failed') failed.push(id);
   }
@@ -193,11 +199,34 @@ describe('cache › the suite catches a driver that', () => {
     expect(await failedCases((options) => new MemoryCacheDriver(options))).toEqual([]);
   });
 
+  it('shares its entries but cannot tell a load what others changed', async () => {
+    const failed = await failedCases((options) => new MemoryCacheDriver(options), {
+      isShared: true,
+      ids: / delete of the other/,
+    });
+    expect(failed).toContain(
+      'shared › who comes after delete of the other gets no load from before',
+    );
+    expect(failed).toContain(
+      'shared › after delete of the other, a load that is slow gives no value from its grace',
+    );
+  });
+
+  it('shares its entries without declaring it', async () => {
+    const { run, unsupported } = cacheConformance.cases.find(({ requires }) =>
+      requires?.includes('shared'),
+    ) as (typeof cacheConformance.cases)[number];
+    const clock = fakeClock();
+    const cache = new Cache(new MemoryCacheDriver({ clock }), { clock });
+    expect(run).toBeDefined();
+    await expect(unsupported?.({ cache, clock, another: () => cache })).rejects.toThrow();
+  });
+
   it('lacks a capability but answers all the same', async () => {
     const failed: string[] = [];
     const target = {
       adapter: 'broken',
-      capabilities: { counters: false, compareAndSet: false },
+      capabilities: { counters: false, compareAndSet: false, shared: false },
       create: async () => ({ cache: new Cache(new MemoryCacheDriver()), clock: fakeClock() }),
       dispose: async ({ cache }: { readonly cache: Cache<MemoryCacheDriver> }) => {
         await cache.close();

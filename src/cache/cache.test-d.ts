@@ -5,7 +5,11 @@ import type { CacheDriver } from './driver.ts';
 import { memoryCache } from './memory.ts';
 
 interface PlainDriver extends CacheDriver {
-  readonly capabilities: { readonly counters: false; readonly compareAndSet: false };
+  readonly capabilities: {
+    readonly counters: false;
+    readonly compareAndSet: false;
+    readonly shared: false;
+  };
 }
 
 describe('cache › types', () => {

@@ -11,7 +11,7 @@ import {
   subscribeToOperations,
 } from '../core/index.ts';
 import { Cache } from './cache.ts';
-import type { CacheDriver, StoredEntry } from './driver.ts';
+import type { CacheDriver, CacheLease, StoredEntry } from './driver.ts';
 import { memoryCache, MemoryCacheDriver } from './memory.ts';
 
 const cleanups: (() => void)[] = [];
@@ -317,6 +317,45 @@ describe('cache › memory › limits', () => {
     expect(driver.trackedCount).toBeLessThanOrEqual(11);
     await cache.clear();
     expect(driver.trackedCount).toBe(0);
+  });
+});
+
+describe('cache › on entries that another process changes', () => {
+  it('who joins a load does not get what its lease had found, once that was voided before', async () => {
+    const reply = Promise.withResolvers<void>();
+    const leased = Promise.withResolvers<void>();
+    /** Its first lease finds what another process has just written, and is answered late. */
+    class SlowDriver extends RemoteDriver {
+      isFirst = true;
+
+      override async lease(
+        keys: readonly string[],
+        tags: readonly string[],
+      ): Promise<readonly CacheLease[]> {
+        if (!this.isFirst) return await super.lease(keys, tags);
+        this.isFirst = false;
+        await there.set('a', 'old');
+        const leases = await super.lease(keys, tags);
+        leased.resolve();
+        await reply.promise;
+        return leases;
+      }
+
+      async holds(leases: readonly CacheLease[]): Promise<readonly boolean[]> {
+        return await Promise.resolve(leases.map(() => true));
+      }
+    }
+    const { driver, wire } = remote(new SlowDriver());
+    const there = new Cache(driver);
+    const here = new Cache(wire);
+    const first = here.getOrSet('a', () => 'loaded');
+    await leased.promise;
+    await there.delete('a');
+    const second = here.getOrSet('a', () => 'new');
+    await here.get('b');
+    reply.resolve();
+    expect(await first).toBe('old');
+    expect(await second).toBe('new');
   });
 });
 

@@ -81,12 +81,12 @@ export class Cache<AnyDriver extends CacheDriver = CacheDriver> extends Componen
       clock: this.#clock,
       lifetimes: this.#lifetimes,
       flights: this.#flights,
-      guard: async (fn) =>
+      guard: async (fn, signal = untouched) =>
         this.isDirect
-          ? await fn(untouched).catch((error: unknown) => {
-              throw this.wrap(error, 'getOrSet');
+          ? await fn(signal).catch((error: unknown) => {
+              throw this.wrap(error, 'getOrSet', signal);
             })
-          : await this.guard('getOrSet', { signal: untouched }, fn),
+          : await this.guard('getOrSet', { signal }, fn),
     });
   }
 
@@ -394,23 +394,42 @@ export class Cache<AnyDriver extends CacheDriver = CacheDriver> extends Componen
     const settings = resolveSettings(options, this.#defaults);
     keys.forEach(checkKey);
     const entries = await this.#read(keys, signal, attributes);
+    if (this.driver.holds !== undefined)
+      await this.#loads.leaveVoid(
+        keys.flatMap((key) => this.#flights.get(key) ?? []),
+        signal,
+      );
     const now = this.#clock.now();
     const landings: (Landing | undefined)[] = [];
     const missing: string[] = [];
     const ageing: string[] = [];
+    const joined = new Set<string>();
     for (const [index, key] of keys.entries()) {
       const entry = entries[index];
       const isHit = entry !== undefined && now < entry.freshUntil;
       if (isHit) landings[index] = { sealed: entry, source: 'hit' };
-      if (this.#flights.get(key) !== undefined) continue;
+      if (this.#flights.get(key) !== undefined) {
+        joined.add(key);
+        continue;
+      }
       if (!isHit) missing.push(key);
       else if (now >= entry.refreshAt) ageing.push(key);
     }
     if (ageing.length > 0) this.#loads.start(ageing, load, { settings, isRefresh: true });
     if (missing.length > 0) this.#loads.start(missing, load, { settings, isRefresh: false });
-    const land = async (key: string, index: number): Promise<Landing> =>
+    const land = async (key: string, index: number): Promise<Landing> => {
+      const hit = landings[index];
+      if (hit !== undefined) return hit;
       // Whatever is no hit has a flight: it was joined or started above, in this same turn.
-      landings[index] ?? (await this.#wait(this.#flights.get(key) as Flight, settings, signal));
+      const flight = this.#flights.get(key) as Flight;
+      const landing = await this.#wait(flight, settings, signal);
+      // What a lease has found may have been voided by another process before this caller came.
+      const isOlder =
+        landing.source === 'hit' && joined.has(key) && this.driver.holds !== undefined;
+      if (!isOlder) return landing;
+      const [again] = await this.#getOrSet([key], load, options, attributes);
+      return again ?? landing;
+    };
     return await Promise.all(keys.map(land));
   }
 

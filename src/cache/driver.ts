@@ -55,6 +55,8 @@ export type CacheCapabilities = {
   readonly counters: boolean;
   /** Writes under a `version` condition. */
   readonly compareAndSet: boolean;
+  /** Caches of several processes hold the same entries. */
+  readonly shared: boolean;
 };
 
 /**
@@ -90,6 +92,12 @@ export interface CacheDriver extends Driver {
     tags: readonly string[],
     signal?: AbortSignal,
   ): Promise<readonly CacheLease[]>;
+
+  /**
+   * Tells for each lease whether it is still not void. A driver whose entries no other process can change leaves it out: then
+   * the portable class knows by itself.
+   */
+  holds?(leases: readonly CacheLease[], signal?: AbortSignal): Promise<readonly boolean[]>;
 
   /** Gives up leases that were not used. MUST NOT throw for one that is void. */
   release(leases: readonly CacheLease[]): Promise<void>;

@@ -1,4 +1,4 @@
-import type { CacheEntry } from './driver.ts';
+import type { CacheEntry, CacheLease } from './driver.ts';
 import type { SealedValue } from './values.ts';
 
 /** Where the value that a caller got came from. */
@@ -52,6 +52,8 @@ export class Flight {
   readonly tags: readonly string[];
   readonly load: Load;
   readonly landed: Promise<Landing>;
+  /** The right to write what it loads, once it is taken. */
+  lease: CacheLease | undefined;
   /** The value in its grace that can stand in, once it is known. */
   stale: CacheEntry | undefined;
   hasLanded = false;

@@ -29,6 +29,8 @@ export interface LoadsOptions {
   /** Runs a call of the driver under the cache's policy. */
   readonly guard: <Result>(
     fn: (signal: AbortSignal | undefined) => Promise<Result>,
+    /** Of the caller that alone waits for it. Default: none. */
+    signal?: AbortSignal,
   ) => Promise<Result>;
 }
 
@@ -159,6 +161,7 @@ export class Loads {
         flight.land(entry, 'hit');
         continue;
       }
+      flight.lease = lease;
       if (entry && now < entry.expiresAt) flight.stale = entry;
       pending.push({ flight, lease });
     }
@@ -299,11 +302,50 @@ export class Loads {
     await this.#driver.release(leases).catch(() => undefined);
   }
 
+  /** Lets nobody join what another process has voided. */
+  async leaveVoid(flights: readonly Flight[], signal: AbortSignal | undefined): Promise<void> {
+    const begun = flights.filter(({ lease }) => lease !== undefined);
+    let held: readonly boolean[] = [];
+    try {
+      held = await this.#holds(
+        begun.flatMap(({ lease }) => lease ?? []),
+        signal,
+      );
+    } catch (error) {
+      if (signal?.aborted || !isEngineTrouble(error)) throw error;
+    }
+    for (const [index, flight] of begun.entries())
+      if (held[index] === false && this.#flights.isCurrent(flight))
+        this.#flights.detach([flight.key]);
+  }
+
+  /** Whether it is certain that nobody has changed its key since it began, nor one of its tags. */
+  async #isUntouched(flight: Flight): Promise<boolean> {
+    const { lease } = flight;
+    if (lease === undefined) return false;
+    try {
+      const [isHeld] = await this.#holds([lease]);
+      return isHeld === true && this.#flights.isCurrent(flight);
+    } catch {
+      return false;
+    }
+  }
+
+  /** Which leases are not void: all of them, as far as anybody else could void one. */
+  async #holds(leases: readonly CacheLease[], signal?: AbortSignal): Promise<readonly boolean[]> {
+    const driver = this.#driver;
+    if (leases.length === 0 || driver.holds === undefined) return leases.map(() => true);
+    return await this.#guard(
+      async (inTime) => (await driver.holds?.(leases, inTime)) ?? [],
+      signal,
+    );
+  }
+
   async #withStandIn(flight: Flight, softTimeout: number): Promise<Landing> {
     const done = new AbortController();
     const impatient = async (): Promise<Landing> => {
       await this.#clock.sleep(softTimeout, done.signal);
-      if (flight.stale === undefined || !this.#flights.isCurrent(flight))
+      if (flight.stale === undefined || !(await this.#isUntouched(flight)))
         return await flight.landed;
       flight.load.isKept = true;
       return { sealed: flight.stale, source: 'stale' };

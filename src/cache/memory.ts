@@ -99,7 +99,7 @@ const noFences: readonly Fence[] = Object.freeze([]);
 /** The driver of {@link memoryCache}. */
 export class MemoryCacheDriver implements CacheDriver {
   readonly adapter = 'memory';
-  readonly capabilities = { counters: true, compareAndSet: true } as const;
+  readonly capabilities = { counters: true, compareAndSet: true, shared: false } as const;
   readonly #entries: LRUCache<string, MemoryEntry>;
   readonly #clock: Clock;
   readonly #maxSize: number;

@@ -343,12 +343,15 @@ export const loadCases: readonly CacheCase[] = [
       const one = cache.getOrSet('a', held.load);
       await held.started;
       const asked: string[] = [];
+      const started = Promise.withResolvers<void>();
       const result = Promise.withResolvers<void>();
       const both = cache.getOrSetMany(['a', 'b'], async (keys) => {
         asked.push(...keys);
+        started.resolve();
         await result.promise;
         return new Map(keys.map((key) => [key, 'many']));
       });
+      await started.promise;
       const other = cache.getOrSet('b', mustNotLoad);
       held.give('one');
       result.resolve();

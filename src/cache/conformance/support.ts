@@ -14,6 +14,8 @@ import type { CacheCapabilities } from '../driver.ts';
 export interface CacheSubject {
   readonly cache: Cache;
   readonly clock: FakeClock;
+  /** Of an adapter with `shared`: another cache on the same entries, as another process has one. The case closes it. */
+  readonly another?: () => Cache;
 }
 
 /** One rule of the cache port. */
@@ -83,6 +85,8 @@ export class HeldLoad<Value> {
   }
 
   fail(error: unknown): void {
+    // It may not have begun: a remote engine is asked for a lease before.
+    void begun(this.#result.promise);
     this.#result.reject(error);
   }
 }
