@@ -31,6 +31,7 @@ export const VENDORS: Readonly<Record<string, string>> = {
   'postal-mime': '^src/mail/',
   tinyqueue: '^src/queue/',
   uuid: '^src/queue/',
+  'web-push': '^src/push/',
 };
 
 /** Vendors that an application installs only when it uses their adapter. */
@@ -41,6 +42,7 @@ const OPTIONAL_PEERS = [
   '@directus/sdk',
   'pg',
   'pino-pretty',
+  'web-push',
 ];
 
 const IN_SOURCE = { path: '^src/', pathNot: TEST };

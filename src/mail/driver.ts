@@ -3,7 +3,10 @@ import type { MailReceipt } from './message.ts';
 
 /** What a mail adapter can do. */
 export type MailCapabilities = {
-  /** Delivers one message per idempotency key, ever. Without it a key is refused. */
+  /**
+   * Delivers one message per idempotency key, ever. Without it every send is delivered, and those with one key have one
+   * `Message-ID`, by which mail systems can tell a repetition.
+   */
   readonly idempotencyKeys: boolean;
   /** Takes addresses whose local part is not ASCII (SMTPUTF8, RFC 6531). Without it they are refused. */
   readonly unicodeAddresses: boolean;
