@@ -17,6 +17,8 @@ export interface SmtpStage {
   readonly isSent: boolean;
 }
 
+const sendLess = 'send a link in place of large files';
+
 /** Knows {@link SmtpFault}. */
 export const classifySmtp: Classify = (error) =>
   error instanceof SmtpFault ? error.classification : undefined;
@@ -37,7 +39,13 @@ export function faultOf(error: unknown, { isSent }: SmtpStage): unknown {
   if (typeof response === 'string' && /^[2-5]\d\d/.test(response))
     return refusal(response, typeof command === 'string' ? command : '');
   // The message's own rules, which nodemailer checks by itself.
-  if (code === 'EMESSAGE') return tooLarge('the message is larger than the server takes');
+  if (code === 'EMESSAGE') {
+    return new SmtpFault(`the message is larger than the server takes: ${sendLess}`, {
+      code: 'resource-exhausted',
+      outcome: 'not-applied',
+      retryable: false,
+    });
+  }
   const outcome: Outcome = isSent ? 'unknown' : 'not-applied';
   const ending = isSent
     ? 'after the whole message was sent: whether the server took it is unknown'
@@ -125,7 +133,8 @@ function refusal(response: string, command: string): SmtpFault {
   }
   if (status === 530 && /tls/i.test(text)) return fault('failed-precondition', says);
   if (status === 530 || status === 534 || status === 535) return fault('unauthenticated', says);
-  if (status === 552 || /^5\.(?:2\.[23]|3\.4)$/.test(enhanced)) return tooLarge(says);
+  if (status === 552 || /^5\.(?:2\.[23]|3\.4)$/.test(enhanced))
+    return fault('resource-exhausted', `${says}: ${sendLess}`, { retryable: false });
   if (enhanced === '5.6.7') return fault('unimplemented', says);
   if (/^5\.1\.(?:0|1|2|6|10)$/.test(enhanced)) return fault('not-found', says);
   if (enhanced.startsWith('5.7.')) return fault('permission-denied', says);
@@ -135,14 +144,6 @@ function refusal(response: string, command: string): SmtpFault {
   if (status === 500 || status === 502 || status === 504 || status === 555)
     return fault('unimplemented', says);
   return fault('failed-precondition', says);
-}
-
-function tooLarge(says: string): SmtpFault {
-  return new SmtpFault(`${says}: send a link in place of large files`, {
-    code: 'resource-exhausted',
-    outcome: 'not-applied',
-    retryable: false,
-  });
 }
 
 function readReply(response: string): {
