@@ -123,7 +123,7 @@ export class WebPushDriver implements PushDriver {
     try {
       return await promise;
     } catch (error) {
-      throw aborted.aborted ? error : new PushRequestFault(isSent, error);
+      throw signal?.aborted ? error : new PushRequestFault(isSent, error);
     } finally {
       clearTimeout(timer);
     }
