@@ -42,6 +42,7 @@ export interface MailDriver extends Driver {
    *   point and when several processes send at once, and MUST give the first's receipt again. A send that failed MUST
    *   leave the key free.
    * - MUST throw when no recipient was accepted; SHOULD list the refused ones in `rejected` when some were.
+   * - MUST classify an error after which the engine may have taken the message as `unknown`, and no other.
    * - MUST deliver nothing when the signal was aborted before the call, and MAY finish when it is aborted later.
    */
   send(mail: OutgoingMail, signal?: AbortSignal): Promise<MailReceipt>;

@@ -1,7 +1,7 @@
 import type { Classification, Classify, Outcome } from '../../core/index.ts';
 
 /** What a session with the server failed of. Its message holds no address, no credential and nothing of the mail. */
-export class SmtpFault extends Error {
+class SmtpFault extends Error {
   readonly classification: Classification;
 
   constructor(message: string, classification: Omit<Classification, 'message'>) {
@@ -29,14 +29,13 @@ interface ClientError {
   readonly originalCode?: unknown;
   readonly command?: unknown;
   readonly response?: unknown;
-  readonly timeoutType?: unknown;
 }
 
 /** Makes of an error of nodemailer what this room tells. An abort stays what it is. */
 export function faultOf(error: unknown, { isSent }: SmtpStage): unknown {
   if (!(error instanceof Error) || error.name === 'AbortError') return error;
-  const { code, originalCode, command, response, timeoutType } = error as ClientError;
-  if (typeof response === 'string' && /^[2-5]\d\d/.test(response))
+  const { code, originalCode, command, response } = error as ClientError;
+  if (typeof response === 'string' && /^[45]\d\d/.test(response))
     return refusal(response, typeof command === 'string' ? command : '');
   // The message's own rules, which nodemailer checks by itself.
   if (code === 'EMESSAGE') {
@@ -50,7 +49,7 @@ export function faultOf(error: unknown, { isSent }: SmtpStage): unknown {
   const ending = isSent
     ? 'after the whole message was sent: whether the server took it is unknown'
     : 'before the message was sent';
-  const system = typeof originalCode === 'string' ? originalCode : String(code);
+  const system = String(originalCode ?? code ?? 'closed');
   if (/CERT|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH|ALTNAME/.test(system)) {
     return new SmtpFault(
       `the server's certificate is not trusted (${system}): give the authority that signed it as the option tls.ca, or in NODE_EXTRA_CA_CERTS`,
@@ -63,16 +62,12 @@ export function faultOf(error: unknown, { isSent }: SmtpStage): unknown {
       outcome: 'not-applied',
     });
   }
-  if (code === 'ETIMEDOUT' && timeoutType === 'SOCKET_TIMEOUT')
+  if (code === 'ETIMEDOUT') {
     return new SmtpFault(`the server did not answer in time, ${ending}`, {
-      code: 'deadline-exceeded',
+      code: isSent ? 'deadline-exceeded' : 'unavailable',
       outcome,
     });
-  if (code === 'ETIMEDOUT')
-    return new SmtpFault('no session with the server came about in time', {
-      code: 'unavailable',
-      outcome: 'not-applied',
-    });
+  }
   if (system === 'ECONNREFUSED' || code === 'ETLS')
     return new SmtpFault(
       code === 'ETLS'

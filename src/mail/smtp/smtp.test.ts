@@ -350,7 +350,7 @@ describe('mail smtp › faults at each step', () => {
 
   it.each([
     ['the greeting', /^greeting/, 'unavailable', 'not-applied'],
-    ['MAIL FROM', /^MAIL/, 'deadline-exceeded', 'not-applied'],
+    ['MAIL FROM', /^MAIL/, 'unavailable', 'not-applied'],
     ['the end of the message', /^message/, 'deadline-exceeded', 'unknown'],
   ] as const)('a server that says nothing to %s is %s, %s', async (_what, step, code, outcome) => {
     let sessions = 0;
@@ -452,6 +452,25 @@ describe('mail smtp › faults at each step', () => {
     expect(told(await failure(secured.start()))).toEqual(['unauthenticated', 'not-applied', false]);
   });
 
+  it('smtps: is encrypted from the first byte, and logs in', async () => {
+    const logins: unknown[] = [];
+    const plain = await behaving({
+      secure: true,
+      disabledCommands: [],
+      onAuth({ username, password }, { secure }, done) {
+        logins.push([username, password, secure]);
+        done(null, { user: username });
+      },
+    });
+    expect(told(await failure(plain.start()))).toEqual(['unavailable', 'not-applied', true]);
+    const mailer = made(Number(plain.native.options.port), {
+      url: `smtps://us%40er:pass%2Fword@localhost:${plain.native.options.port}`,
+      tls: { rejectUnauthorized: false },
+    });
+    expect((await mailer.send(message)).accepted).toEqual(['ada@readers.example']);
+    expect(new Set(logins.map(String))).toEqual(new Set(['us@er,pass/word,true']));
+  });
+
   it('an abort while the server does not answer ends the send', async () => {
     const controller = new AbortController();
     const mailer = await scripted((line) => {
@@ -477,24 +496,20 @@ describe('mail smtp › faults at each step', () => {
   });
 
   it('drain waits for a send that is under way', async () => {
-    const held = Promise.withResolvers<void>();
-    const reached = Promise.withResolvers<void>();
+    const reached = Promise.withResolvers<() => void>();
     const mailer = await behaving({
       onData(stream, _session, done) {
         stream.resume();
-        stream.on('end', () => {
-          reached.resolve();
-          void held.promise.then(() => done());
-        });
+        stream.on('end', () => reached.resolve(() => done()));
       },
     });
     const sending = mailer.send(message);
-    await reached.promise;
+    const takeIt = await reached.promise;
     let isDrained = false;
     const draining = mailer.drain().then(() => (isDrained = true));
     await new Promise((resolve) => setImmediate(resolve));
     expect(isDrained).toBe(false);
-    held.resolve();
+    takeIt();
     await draining;
     expect((await sending).accepted).toEqual(['ada@readers.example']);
   });

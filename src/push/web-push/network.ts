@@ -42,7 +42,7 @@ for (const [network, prefix] of [
   notPublic.addSubnet(network, prefix, 'ipv6');
 
 /** Whether an IP address is one of the internet's. */
-export function isPublicAddress(address: string): boolean {
+function isPublicAddress(address: string): boolean {
   // BlockList compares ::ffff:a.b.c.d with the rules of IPv4.
   return !notPublic.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
 }
