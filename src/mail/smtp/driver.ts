@@ -89,9 +89,10 @@ export class SmtpMailDriver implements MailDriver {
     const sending = this.#send(mail, body, signal);
     this.#sending.add(sending);
     try {
-      const { accepted, rejectedErrors = [] } = await sending;
+      const { accepted, rejectedErrors = [], serverMessageId } = await sending;
       return {
-        id: mail.id,
+        // Some servers give the message another, and say so.
+        id: serverMessageId?.replaceAll(/^<|>$/g, '') ?? mail.id,
         accepted,
         rejected: rejectedErrors.map((error) => ({
           address: error.recipient ?? '',
