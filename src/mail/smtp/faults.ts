@@ -37,6 +37,9 @@ export function faultOf(error: unknown, { isSent }: SmtpStage): unknown {
   const { code, originalCode, command, response } = error as ClientError;
   if (typeof response === 'string' && /^[45]\d\d/.test(response))
     return refusal(response, typeof command === 'string' ? command : '');
+  // Those of a pool or a session that was closed have no code.
+  if (typeof code !== 'string' && !/^Connection/.test(error.message)) return error;
+  const system = [originalCode, code].find((each) => typeof each === 'string') ?? 'closed';
   // The message's own rules, which nodemailer checks by itself.
   if (code === 'EMESSAGE') {
     return new SmtpFault(`the message is larger than the server takes: ${sendLess}`, {
@@ -49,7 +52,6 @@ export function faultOf(error: unknown, { isSent }: SmtpStage): unknown {
   const ending = isSent
     ? 'after the whole message was sent: whether the server took it is unknown'
     : 'before the message was sent';
-  const system = String(originalCode ?? code ?? 'closed');
   if (/CERT|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH|ALTNAME/.test(system)) {
     return new SmtpFault(
       `the server's certificate is not trusted (${system}): give the authority that signed it as the option tls.ca, or in NODE_EXTRA_CA_CERTS`,
