@@ -1,3 +1,5 @@
+import { createECDH } from 'node:crypto';
+
 import sharp from 'sharp';
 import { InfrastructureError } from 'underpin/core';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -341,7 +343,7 @@ describe('notices', () => {
     kind: 'web-push',
     endpoint: 'https://push.example/1',
     keys: {
-      p256dh: Buffer.alloc(65, 4).toString('base64url'),
+      p256dh: createECDH('prime256v1').generateKeys('base64url'),
       auth: Buffer.alloc(16, 1).toString('base64url'),
     },
   } as const;

@@ -38,7 +38,7 @@ export function faultOf(error: unknown, { isSent }: SmtpStage): unknown {
   if (typeof response === 'string' && /^[45]\d\d/.test(response))
     return refusal(response, typeof command === 'string' ? command : '');
   // Those of a pool or a session that was closed have no code.
-  if (typeof code !== 'string' && !/^Connection/.test(error.message)) return error;
+  if (typeof code !== 'string' && !error.message.startsWith('Connection')) return error;
   const system = [originalCode, code].find((each) => typeof each === 'string') ?? 'closed';
   // The message's own rules, which nodemailer checks by itself.
   if (code === 'EMESSAGE') {
