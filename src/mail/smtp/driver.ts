@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import SMTPConnection, { type SMTPConnectionOptions } from 'nodemailer/lib/smtp-connection';
 import SMTPPool, { type SMTPPoolSentMessageInfo } from 'nodemailer/lib/smtp-pool';
 
-import { abortReason, type Redacted } from '../../core/index.ts';
+import { abortable, abortReason, type Redacted } from '../../core/index.ts';
 import { needsUnicode } from '../address.ts';
 import type { MailDriver, OutgoingMail } from '../driver.ts';
 import type { MailReceipt } from '../message.ts';
@@ -61,26 +61,30 @@ export class SmtpMailDriver implements MailDriver {
 
   /** Connects and logs in, and leaves. */
   async checkHealth(signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
     const probe = new SMTPConnection(this.#options.connection);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const onAbort = (): void => reject(signal && abortReason(signal));
     this.#probes.add(probe);
     signal?.addEventListener('abort', onAbort, { once: true });
     probe.on('error', reject);
-    probe.once('end', () => reject(new Error('Connection closed')));
+    probe.once('end', () => {
+      this.#probes.delete(probe);
+      reject(new Error('Connection closed'));
+    });
     probe.connect((error) => {
       if (error) reject(error);
       else this.#logIn(probe, (failure) => (failure ? reject(failure) : resolve()));
     });
     try {
       await promise;
+      // It ends when the server has answered, or at the latest with `close`.
       probe.quit();
     } catch (error) {
+      probe.close();
       throw faultOf(error, { isSent: false });
     } finally {
       signal?.removeEventListener('abort', onAbort);
-      probe.close();
-      this.#probes.delete(probe);
     }
   }
 
@@ -108,15 +112,7 @@ export class SmtpMailDriver implements MailDriver {
 
   async drain(signal?: AbortSignal): Promise<void> {
     const idle = Promise.allSettled(this.#sending);
-    if (!signal) await idle;
-    else {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const onAbort = (): void => resolve();
-      signal.addEventListener('abort', onAbort, { once: true });
-      if (signal.aborted) resolve();
-      await Promise.race([idle, promise]);
-      signal.removeEventListener('abort', onAbort);
-    }
+    await (signal ? abortable(idle, signal).catch(() => undefined) : idle);
   }
 
   async close(): Promise<void> {
