@@ -32,6 +32,7 @@ export const VENDORS: Readonly<Record<string, string>> = {
   redis: '^src/(cache|queue)/redis/',
   tinyqueue: '^src/queue/',
   uuid: '^src/queue/',
+  'web-push': '^src/push/',
 };
 
 /** Vendors that an application installs only when it uses their adapter. */
@@ -43,6 +44,7 @@ const OPTIONAL_PEERS = [
   'pg',
   'pino-pretty',
   'redis',
+  'web-push',
 ];
 
 const IN_SOURCE = { path: '^src/', pathNot: TEST };

@@ -165,6 +165,11 @@ export const queueVariable: ComponentVariable<JobQueue, Database> = {
   ],
 };
 
+async function openSmtp({ url }: Target): Promise<Mailer> {
+  const { smtpMailer } = await import('./mail/smtp/index.ts');
+  return smtpMailer({ url });
+}
+
 export const mailVariable: ComponentVariable<Mailer> = {
   name: 'MAIL_URL',
   schemes: [
@@ -180,6 +185,16 @@ export const mailVariable: ComponentVariable<Mailer> = {
       form: 'memory:',
       is: 'memory, gone when the process ends',
       open: async () => (await import('./mail/memory.ts')).memoryMailer(),
+    },
+    {
+      form: 'smtp://HOST:PORT',
+      is: 'an SMTP server, with `USER:PASSWORD@` before the host, encrypted from STARTTLS on; default port 587. Without a user, encrypted only where the server offers it',
+      open: openSmtp,
+    },
+    {
+      form: 'smtps://HOST:PORT',
+      is: 'the same, encrypted from the first byte; default port 465',
+      open: openSmtp,
     },
   ],
 };
@@ -199,6 +214,20 @@ export const pushVariable: ComponentVariable<PushSender> = {
       form: 'memory:',
       is: 'memory, gone when the process ends',
       open: async () => (await import('./push/memory.ts')).memoryPush(),
+    },
+    {
+      form: 'webpush:',
+      is: 'browsers, in the name of `VAPID_SUBJECT` (a `mailto:` or `https:` URL), with the keys in `VAPID_PUBLIC_KEY` and `VAPID_PRIVATE_KEY`. Needs `npm install web-push`',
+      open: async ({ env }) => {
+        const subject = env.string('VAPID_SUBJECT');
+        const publicKey = env.string('VAPID_PUBLIC_KEY');
+        const privateKey = env.secret('VAPID_PRIVATE_KEY');
+        // What is not set is told already, and nothing is started.
+        if ([subject, publicKey, privateKey.reveal()].includes(''))
+          return (await import('./push/memory.ts')).memoryPush();
+        const { webPush } = await import('./push/web-push/index.ts');
+        return webPush({ vapid: { subject, publicKey, privateKey } });
+      },
     },
   ],
 };

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { createECDH } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -85,10 +86,19 @@ describe('an empty environment', () => {
   });
 });
 
+const pair = createECDH('prime256v1');
+const vapidEnvironment: Env = {
+  VAPID_SUBJECT: 'mailto:ops@gazette.example',
+  VAPID_PUBLIC_KEY: pair.generateKeys('base64url'),
+  VAPID_PRIVATE_KEY: pair.getPrivateKey('base64url'),
+};
+
 describe('each scheme', () => {
   // Those that lead to a server are tested beside their adapters.
   const all = componentVariables.flatMap(({ name, schemes }) =>
-    schemes.filter(({ form }) => !form.includes('://')).map(({ form }) => [name, form] as const),
+    schemes
+      .filter(({ form }) => !form.includes('://') && form !== 'webpush:')
+      .map(({ form }) => [name, form] as const),
   );
 
   it.each(all)(
@@ -110,6 +120,13 @@ describe('each scheme', () => {
       }
     },
   );
+
+  it('webpush: reaches browsers, in the name that its variables give', async () => {
+    const env = silent({ ...vapidEnvironment, PUSH_URL: 'webpush:' });
+    const app = await infrastructureFromEnv().start({ env });
+    expect([app.push.adapter, app.push.capabilities.fcm]).toEqual(['web-push', false]);
+    await app.stop();
+  });
 
   it('of memory leaves nothing on the disk', async () => {
     const app = await infrastructureFromEnv().start({
@@ -241,6 +258,32 @@ describe('mistakes', () => {
     expect(told).not.toContain('hunter2');
   });
 
+  it.each<[string, Env, RegExp]>([
+    [
+      'a user without a password',
+      { MAIL_URL: 'smtp://hunter2@mail.example' },
+      /MAIL_URL: url has a/,
+    ],
+    ['no host', { MAIL_URL: 'smtp:hunter2' }, /MAIL_URL: url has no host/],
+    [
+      'a path after the port',
+      { MAIL_URL: 'smtps://user:hunter2@mail.example/inbox' },
+      /MAIL_URL: nothing may follow the port/,
+    ],
+    [
+      'a password that is not encoded',
+      { MAIL_URL: 'smtp://user:hunter2%@mail.example' },
+      /MAIL_URL: .* write % as %25/,
+    ],
+    ['web push without keys', { PUSH_URL: 'webpush:' }, /3 mistakes:\n.*VAPID_SUBJECT: .* not set/],
+    [
+      'VAPID keys that are none',
+      { ...vapidEnvironment, PUSH_URL: 'webpush:', VAPID_PRIVATE_KEY: 'hunter2' },
+      /PUSH_URL: vapid.privateKey is not/,
+    ],
+  ])('%s is told', async (_what, env, message) => {
+    const told = await mistakes(silent(env));
+    expect(told).toMatch(message);
   it('those of the application’s own variables are in the same report', async () => {
     const starting = infrastructureFromEnv((_standard, { env }) => ({
       port: env.integer('PORT', { min: 1 }),
@@ -349,7 +392,7 @@ describe('Directus', () => {
     expect(output).toBe(
       [
         'the environment has 2 mistakes:',
-        '  - PUSH_URL: its value is not a URL: give outbox:FOLDER or memory:',
+        '  - PUSH_URL: its value is not a URL: give outbox:FOLDER or memory: or webpush:',
         '  - DIRECTUS_URL: underpin/directus needs the optional peer "@directus/sdk", which is not installed. Run: npm install @directus/sdk',
         '',
       ].join('\n'),

@@ -3,7 +3,10 @@ import type { MailReceipt } from './message.ts';
 
 /** What a mail adapter can do. */
 export type MailCapabilities = {
-  /** Delivers one message per idempotency key, ever. Without it a key is refused. */
+  /**
+   * Delivers one message per idempotency key, ever. Without it every send is delivered, and those with one key have one
+   * `Message-ID`, by which mail systems can tell a repetition.
+   */
   readonly idempotencyKeys: boolean;
   /** Takes addresses whose local part is not ASCII (SMTPUTF8, RFC 6531). Without it they are refused. */
   readonly unicodeAddresses: boolean;
@@ -39,6 +42,7 @@ export interface MailDriver extends Driver {
    *   point and when several processes send at once, and MUST give the first's receipt again. A send that failed MUST
    *   leave the key free.
    * - MUST throw when no recipient was accepted; SHOULD list the refused ones in `rejected` when some were.
+   * - MUST classify an error after which the engine may have taken the message as `unknown`, and no other.
    * - MUST deliver nothing when the signal was aborted before the call, and MAY finish when it is aborted later.
    */
   send(mail: OutgoingMail, signal?: AbortSignal): Promise<MailReceipt>;

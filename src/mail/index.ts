@@ -1,6 +1,6 @@
 export type { MailAddress, Mailbox } from './address.ts';
 export type { MailCapabilities, MailDriver, MailEnvelope, OutgoingMail } from './driver.ts';
-export { Mailer, type MailerOptions, type Sendable } from './mail.ts';
+export { Mailer, type MailerOptions } from './mail.ts';
 export type {
   MailAddresses,
   MailAttachment,

@@ -4,19 +4,13 @@ import {
   defineTemplate,
   html,
   type Inbox,
-  type MailDriver,
   type Mailer,
   type MailMessage,
   type MailReceipt,
 } from './index.ts';
 import { inboxMailer } from './inbox.ts';
 import { memoryMailer } from './memory.ts';
-
-interface KeylessDriver extends MailDriver {
-  readonly capabilities: { readonly idempotencyKeys: false; readonly unicodeAddresses: true };
-}
-
-declare const keyless: Mailer<KeylessDriver>;
+import { smtpMailer } from './smtp/index.ts';
 
 describe('types of mail', () => {
   it('a message has a subject and a body', () => {
@@ -31,20 +25,24 @@ describe('types of mail', () => {
     void ({ to: 'a@b.example', subject: 's', text: { path: '/etc/passwd' } } satisfies MailMessage);
   });
 
-  it('an idempotency key does not compile without the capability', () => {
-    const message = { from: 'a@b.example', to: 'a@b.example', subject: 's', text: 't' } as const;
-    expectTypeOf(keyless.send(message)).resolves.toEqualTypeOf<MailReceipt>();
-    // @ts-expect-error the adapter has no idempotency keys
-    void keyless.send({ ...message, idempotencyKey: 'k' });
-    expectTypeOf(
-      memoryMailer().send({ ...message, idempotencyKey: 'k' }),
-    ).resolves.toEqualTypeOf<MailReceipt>();
+  it('every mailer takes an idempotency key, and its type says what it does with it', () => {
+    const message = {
+      from: 'a@b.example',
+      to: 'a@b.example',
+      subject: 's',
+      text: 't',
+      idempotencyKey: 'k',
+    } as const;
+    const smtp = smtpMailer({ url: 'smtp://localhost' });
+    expectTypeOf(smtp.send(message)).resolves.toEqualTypeOf<MailReceipt>();
+    expectTypeOf(smtp.capabilities.idempotencyKeys).toEqualTypeOf<false>();
+    expectTypeOf(memoryMailer().capabilities.idempotencyKeys).toEqualTypeOf<true>();
   });
 
   it('every mailer is a Mailer, and the embedded ones have an inbox', () => {
     expectTypeOf(memoryMailer()).toExtend<Mailer>();
     expectTypeOf(inboxMailer({ directory: 'd' })).toExtend<Mailer>();
-    expectTypeOf(keyless).toExtend<Mailer>();
+    expectTypeOf(smtpMailer({ url: 'smtp://localhost' })).toExtend<Mailer>();
     expectTypeOf(inboxMailer({ directory: 'd' }).native).toEqualTypeOf<Inbox>();
     // @ts-expect-error an inbox needs its folder
     void inboxMailer({});

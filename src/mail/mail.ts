@@ -31,12 +31,6 @@ export interface MailerOptions extends ComponentOptions {
   readonly clock?: Clock | undefined;
 }
 
-/** What a mailer with this driver can send: without the capability, an idempotency key does not compile. */
-export type Sendable<AnyDriver extends MailDriver> =
-  AnyDriver['capabilities']['idempotencyKeys'] extends false
-    ? MailMessage & { readonly idempotencyKey?: never }
-    : MailMessage;
-
 /**
  * Sends mail. Messages are checked and composed here, so that every adapter delivers the same bytes.
  *
@@ -66,13 +60,16 @@ export class Mailer<AnyDriver extends MailDriver = MailDriver> extends Component
    * Throws `invalid-argument` for a message that is not sendable (no recipient, a line break in a header, …),
    * `resource-exhausted` for one larger than `maxSize` and for a full disk, and `unimplemented` for what the adapter lacks.
    */
-  async send(message: Sendable<AnyDriver>, options: CallOptions = {}): Promise<MailReceipt> {
+  async send(message: MailMessage, options: CallOptions = {}): Promise<MailReceipt> {
     const attributes: OperationAttributes = {};
     let composing: Promise<OutgoingMail> | undefined;
     return await this.run(
       'send',
       attributes,
-      { signal: options.signal, repeatable: message.idempotencyKey !== undefined },
+      {
+        signal: options.signal,
+        repeatable: message.idempotencyKey !== undefined && this.capabilities.idempotencyKeys,
+      },
       async (signal) => {
         // Once for all attempts: a stream can be read only once.
         composing ??= this.#compose(message, attributes, signal);
@@ -108,8 +105,6 @@ export class Mailer<AnyDriver extends MailDriver = MailDriver> extends Component
 
     const mail = validateMail(message, this.#from, refuse);
     const { idempotencyKey } = mail;
-    if (idempotencyKey !== undefined)
-      requireCapability(this.capabilities, 'idempotencyKeys', origin);
     if (
       [mail.from, ...mail.to, ...mail.cc, ...mail.bcc].some(({ address }) => needsUnicode(address))
     ) {

@@ -45,8 +45,10 @@ export interface MailEnvelopeFields {
   /** Adds `List-Unsubscribe` and `List-Unsubscribe-Post`. */
   readonly unsubscribe?: MailUnsubscribe | undefined;
   /**
-   * Names this message among all that this mailer ever sends, such as `article-12/subscriber-7`: a second send with the same
-   * key delivers nothing and gives the receipt of the first, also after a crash and in another process. 1 to 255 characters.
+   * Names this message among all that this mailer ever sends, such as `article-12/subscriber-7`. With the capability
+   * `idempotencyKeys`, a second send with the same key delivers nothing and gives the receipt of the first, also after a crash
+   * and in another process. Without it, as with SMTP, a second send is delivered under the first one's `Message-ID`, by which
+   * mail systems can tell that it is the same, and some do. 1 to 255 characters.
    */
   readonly idempotencyKey?: string | undefined;
 }

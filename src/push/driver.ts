@@ -9,7 +9,10 @@ export type PushCapabilities = {
   readonly fcm: boolean;
   /** Targets of kind `apns`. */
   readonly apns: boolean;
-  /** Delivers once per idempotency key and target, ever. Without it a key is refused. */
+  /**
+   * Delivers once per idempotency key and target, ever. Without it every send is delivered, and one with the key of another
+   * may take its place while that one still waits for the device.
+   */
   readonly idempotencyKeys: boolean;
   /** Tells targets that do not exist any more. Without it they look delivered. */
   readonly goneTargets: boolean;

@@ -10,9 +10,4 @@ export type {
   PushUrgency,
   WebPushTarget,
 } from './notification.ts';
-export {
-  PushSender,
-  type PushSendOptions,
-  type PushSendOptionsOf,
-  type PushTargetOf,
-} from './push.ts';
+export { PushSender, type PushSendOptions, type PushTargetOf } from './push.ts';

@@ -20,17 +20,13 @@ import {
 /** Options of {@link PushSender.send}. */
 export interface PushSendOptions extends CallOptions {
   /**
-   * Names this notification among all that this sender ever sends, such as `article-12`: a target gets it once, also when it
-   * is sent again after a crash or from another process. 1 to 255 characters.
+   * Names this notification among all that this sender ever sends, such as `article-12`. With the capability
+   * `idempotencyKeys`, a target gets it once, also when it is sent again after a crash or from another process. Without it, as
+   * with push services, a target gets it again; where the first one still waits for the device, the last one alone. 1 to 255
+   * characters.
    */
   readonly idempotencyKey?: string | undefined;
 }
-
-/** What a sender with this driver takes as options: without the capability, an idempotency key does not compile. */
-export type PushSendOptionsOf<AnyDriver extends PushDriver> =
-  AnyDriver['capabilities']['idempotencyKeys'] extends false
-    ? CallOptions & { readonly idempotencyKey?: never }
-    : PushSendOptions;
 
 type Unable<Capabilities extends PushCapabilities> =
   | (Capabilities['webPush'] extends false ? 'web-push' : never)
@@ -66,14 +62,14 @@ export class PushSender<AnyDriver extends PushDriver = PushDriver> extends Compo
    * was not sent yet is `failed` as `cancelled`.
    *
    * Throws `invalid-argument` for a notification that cannot be sent to anyone, and when nothing has begun: `cancelled`,
-   * `failed-precondition` (closed), `unimplemented` (the adapter has no idempotency keys), and what the adapter's start throws.
+   * `failed-precondition` (closed), and what the adapter's start throws.
    */
   async send(
     targets: readonly PushTargetOf<AnyDriver>[],
     notification: PushNotification,
-    options?: PushSendOptionsOf<AnyDriver>,
+    options: PushSendOptions = {},
   ): Promise<PushResult[]> {
-    const { idempotencyKey, signal }: PushSendOptions = options ?? {};
+    const { idempotencyKey, signal } = options;
     const attributes: OperationAttributes = { targets: targets.length };
     return await this.run('send', attributes, { signal, guarded: false }, async (current) => {
       const origin = { component: this.component, adapter: this.adapter, operation: 'send' };
@@ -81,9 +77,6 @@ export class PushSender<AnyDriver extends PushDriver = PushDriver> extends Compo
         invalidArgument(origin, message),
       );
       attributes['size'] = valid.size;
-      if (idempotencyKey !== undefined) {
-        requireCapability(this.capabilities, 'idempotencyKeys', origin);
-      }
       const results = await this.#sendAll(targets, valid, current);
       for (const status of ['delivered', 'gone', 'failed'] as const) {
         attributes[status] = results.filter((result) => result.status === status).length;
@@ -145,7 +138,7 @@ export class PushSender<AnyDriver extends PushDriver = PushDriver> extends Compo
     const push = { deliveryKey, idempotencyKey, target, content, ttlSeconds, urgency, collapseKey };
     const attributes: OperationAttributes = { kind: target.kind };
     try {
-      const repeatable = idempotencyKey !== undefined;
+      const repeatable = idempotencyKey !== undefined && this.capabilities.idempotencyKeys;
       const status = await this.run(
         'deliver',
         attributes,

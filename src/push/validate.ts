@@ -1,3 +1,5 @@
+import { ECDH } from 'node:crypto';
+
 import { type Duration, toMilliseconds } from '../core/index.ts';
 import type { OutgoingPush } from './driver.ts';
 import type { PushContent, PushNotification, PushTarget, PushUrgency } from './notification.ts';
@@ -73,7 +75,7 @@ export function validateTarget(target: PushTarget, refuse: Refuse): PushTarget {
           'the endpoint of a web-push target is not an absolute https: URL without credentials',
         );
       const { p256dh, auth } = target.keys ?? {};
-      if (!isKey(p256dh, 65) || !isKey(auth, 16))
+      if (!isPublicKey(p256dh) || !isKey(auth, 16))
         throw refuse(
           'the keys of a web-push target are not a P-256 public key (p256dh) and 16 bytes (auth) in base64url',
         );
@@ -168,6 +170,17 @@ function isKey(value: unknown, bytes: number): value is string {
     base64url.test(value) &&
     Buffer.from(value, 'base64url').byteLength === bytes
   );
+}
+
+// Nothing can be encrypted for a point that is not on the curve.
+function isPublicKey(value: unknown): value is string {
+  if (!isKey(value, 65)) return false;
+  try {
+    ECDH.convertKey(value, 'prime256v1', 'base64url', 'base64url', 'uncompressed');
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function matches(value: unknown, pattern: RegExp): value is string {

@@ -7,6 +7,10 @@ import { mailConformance, type MailSubject } from '../../src/mail/conformance/in
 import { inboxMailer } from '../../src/mail/inbox.ts';
 import type { Inbox, MailCapabilities, Mailer } from '../../src/mail/index.ts';
 import { memoryMailer } from '../../src/mail/memory.ts';
+import { smtpMailer } from '../../src/mail/smtp/index.ts';
+import { sharedServer } from '../services/servers.ts';
+import { service } from '../services/services.ts';
+import { mailboxOn } from '../services/smtp-mailbox.ts';
 import { port, type RegisteredPort } from './registry.ts';
 
 type MailTarget = ConformanceTarget<MailSubject, keyof MailCapabilities>;
@@ -41,9 +45,25 @@ const inbox: MailTarget = {
   },
 };
 
+const smtp: MailTarget = {
+  adapter: 'smtp',
+  capabilities: smtpMailer({ url: 'smtp://unused' }).capabilities,
+  create: async () => {
+    const { options, received } = mailboxOn((await sharedServer('smtp')).url);
+    return { mailer: smtpMailer(options), received };
+  },
+  dispose: async ({ mailer }) => {
+    await mailer.close();
+  },
+};
+
 function subjectOf(mailer: Mailer, inbox: Inbox): MailSubject {
   return { mailer, received: async () => await Array.fromAsync(inbox.messages()) };
 }
 
 /** The adapters of the mail port. */
-export const mailPort: RegisteredPort = port(mailConformance, [memory, inbox]);
+export const mailPort: RegisteredPort = port(mailConformance, [
+  memory,
+  inbox,
+  { ...smtp, skip: (await service('smtp')).missing },
+]);

@@ -3,10 +3,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import type { ConformanceTarget } from '../../src/core/index.ts';
-import { pushConformance, type PushSubject } from '../../src/push/conformance/index.ts';
+import {
+  madeUpTargets,
+  pushConformance,
+  type PushSubject,
+} from '../../src/push/conformance/index.ts';
 import type { PushCapabilities } from '../../src/push/index.ts';
 import { memoryPush } from '../../src/push/memory.ts';
 import { outboxPush } from '../../src/push/outbox.ts';
+import { webPush } from '../../src/push/web-push/index.ts';
+import { sharedServer } from '../services/servers.ts';
+import { service } from '../services/services.ts';
+import { browsersOn, vapid } from '../services/web-push-client.ts';
 import { port, type RegisteredPort } from './registry.ts';
 
 type PushAdapter = ConformanceTarget<PushSubject, keyof PushCapabilities>;
@@ -23,6 +31,7 @@ const memory: PushAdapter = {
     });
     return {
       sender,
+      targets: madeUpTargets,
       deliveries: async () => await Array.fromAsync(sender.native.deliveries()),
       retire: async (target) => {
         gone.add(JSON.stringify(target));
@@ -42,6 +51,7 @@ const outbox: PushAdapter = {
     const sender = outboxPush({ directory });
     const subject: PushSubject = {
       sender,
+      targets: madeUpTargets,
       deliveries: async () => await Array.fromAsync(sender.native.deliveries()),
       retire: async () => {
         throw new Error('the outbox knows no targets');
@@ -56,5 +66,21 @@ const outbox: PushAdapter = {
   },
 };
 
+const web: PushAdapter = {
+  adapter: 'web-push',
+  capabilities: webPush({ vapid }).capabilities,
+  create: async () => ({
+    sender: webPush({ vapid, allowPrivateNetworks: true }),
+    ...browsersOn((await sharedServer('webPush')).url),
+  }),
+  dispose: async ({ sender }) => {
+    await sender.close();
+  },
+};
+
 /** The adapters of the push port. */
-export const pushPort: RegisteredPort = port(pushConformance, [memory, outbox]);
+export const pushPort: RegisteredPort = port(pushConformance, [
+  memory,
+  outbox,
+  { ...web, skip: (await service('webPush')).missing },
+]);

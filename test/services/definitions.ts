@@ -5,9 +5,11 @@ import { postgres } from './postgres.ts';
 import { rabbitmq } from './rabbitmq.ts';
 import { redis } from './redis.ts';
 import { s3 } from './s3.ts';
+import { smtp } from './smtp.ts';
+import { webPush } from './web-push.ts';
 
 /** A server that tests may need. To add one, write its file beside this one, and name it here twice. */
-export type ServerName = 'mariadb' | 'postgres' | 'rabbitmq' | 'redis' | 's3';
+export type ServerName = 'mariadb' | 'postgres' | 'rabbitmq' | 'redis' | 's3' | 'smtp' | 'webPush';
 
 /** What tests may need: a server, or a program. */
 export type ServiceName = ServerName | 'chromium';
@@ -18,6 +20,8 @@ const servers: Readonly<Record<ServerName, ServerDefinition>> = {
   rabbitmq,
   redis,
   s3,
+  smtp,
+  webPush,
 };
 
 const definitions: Readonly<Record<ServiceName, ServiceDefinition>> = { chromium, ...servers };

@@ -22,10 +22,17 @@ export const mailArticle = defineJob({
   attempts: 8,
 });
 
-/** Shows a notice of an article on every device. */
+/** Enqueues a {@link pushArticle} for every device. */
+export const sendNotices = defineJob({
+  name: 'send-notices',
+  payload: z.object({ articleId: z.string() }),
+  attempts: 8,
+});
+
+/** Shows a notice of an article on one device. */
 export const pushArticle = defineJob({
   name: 'push-article',
-  payload: z.object({ articleId: z.string() }),
+  payload: z.object({ articleId: z.string(), deviceId: z.string() }),
   attempts: 8,
 });
 

@@ -1,5 +1,5 @@
 import { type Article, publishDraft } from '../domain/article.ts';
-import { pushArticle, sendNewsletter } from './jobs.ts';
+import { sendNewsletter, sendNotices } from './jobs.ts';
 import type { Newsroom } from './newsroom.ts';
 import { dropPagesWithCommit } from './pages.ts';
 import { enqueueThumbnails, keepPicture } from './pictures.ts';
@@ -28,6 +28,6 @@ export async function enqueuePublication(newsroom: Newsroom, article: Article): 
   const { queue } = newsroom;
   await enqueueThumbnails(newsroom, article);
   await queue.enqueue(sendNewsletter, { articleId: article.id });
-  await queue.enqueue(pushArticle, { articleId: article.id });
+  await queue.enqueue(sendNotices, { articleId: article.id });
   await dropPagesWithCommit(newsroom, article.id);
 }

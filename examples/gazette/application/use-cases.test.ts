@@ -1,3 +1,5 @@
+import { createECDH } from 'node:crypto';
+
 import sharp from 'sharp';
 import { InfrastructureError } from 'underpin/core';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -7,9 +9,9 @@ import { BrokenRule } from '../domain/broken-rule.ts';
 import { type MemoryNewsroom, memoryNewsroom } from '../testing/memory-newsroom.ts';
 import { attachPicture } from './attach-picture.ts';
 import { importArticles, type ImportResult, type MarkdownFile } from './import-articles.ts';
-import { mailArticle, pushArticle, sendNewsletter } from './jobs.ts';
+import { mailArticle, sendNewsletter, sendNotices } from './jobs.ts';
 import { mailArticleTo } from './newsletter.ts';
-import { registerDevice } from './notices.ts';
+import { fanOutNotices, registerDevice } from './notices.ts';
 import { articleTag } from './pages.ts';
 import { availableThumbnails, originalKey, thumbnailKey, thumbnailWidths } from './pictures.ts';
 import { publishArticle } from './publish-article.ts';
@@ -341,7 +343,7 @@ describe('notices', () => {
     kind: 'web-push',
     endpoint: 'https://push.example/1',
     keys: {
-      p256dh: Buffer.alloc(65, 4).toString('base64url'),
+      p256dh: createECDH('prime256v1').generateKeys('base64url'),
       auth: Buffer.alloc(16, 1).toString('base64url'),
     },
   } as const;
@@ -357,10 +359,23 @@ describe('notices', () => {
     const { id } = await writeArticle(newsroom, text);
     await publishArticle(newsroom, id);
     await newsroom.workOff();
-    await newsroom.queue.enqueue(pushArticle, { articleId: id });
+    await newsroom.queue.enqueue(sendNotices, { articleId: id });
     await newsroom.workOff();
     const deliveries = await Array.fromAsync(newsroom.push.native.deliveries());
     expect(deliveries.map(({ content }) => content.title)).toEqual(['A bridge']);
+  });
+
+  test('each device has a job of its own, so that what fails for one is not shown again on the others', async () => {
+    const one = await registerDevice(newsroom, target);
+    const other = await registerDevice(newsroom, { ...target, endpoint: 'https://push.example/2' });
+    await fanOutNotices(newsroom, 'article');
+    const { jobs } = await newsroom.queue.list();
+    expect(jobs.map(({ payload }) => payload)).toEqual(
+      expect.arrayContaining([
+        { articleId: 'article', deviceId: one.id },
+        { articleId: 'article', deviceId: other.id },
+      ]),
+    );
   });
 
   test('a device that is gone is forgotten, and the others are shown the notice', async () => {

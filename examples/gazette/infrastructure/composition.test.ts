@@ -44,8 +44,8 @@ describe('publish', () => {
       'drop-article-pages',
       'make-thumbnail',
       'make-thumbnail',
-      'push-article',
       'send-newsletter',
+      'send-notices',
     ]);
     expect((await newsroom.articles.getById(id)).status).toBe('published');
   });

@@ -1,3 +1,4 @@
+import { createECDH } from 'node:crypto';
 import { request } from 'node:http';
 
 import sharp from 'sharp';
@@ -223,7 +224,7 @@ describe('devices', () => {
   const subscription = {
     endpoint: 'https://push.example/1',
     keys: {
-      p256dh: Buffer.alloc(65, 4).toString('base64url'),
+      p256dh: createECDH('prime256v1').generateKeys('base64url'),
       auth: Buffer.alloc(16, 1).toString('base64url'),
     },
   };

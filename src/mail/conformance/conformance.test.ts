@@ -23,9 +23,16 @@ function subjectOf(mailer: Mailer, inbox: Inbox): MailSubject {
   };
 }
 
+let unique = 0;
+
 /** Without any capability: every inverse rule runs. */
 class PlainMailDriver extends MemoryMailDriver {
   override readonly capabilities = { idempotencyKeys: false, unicodeAddresses: false } as never;
+
+  override async send(mail: OutgoingMail): Promise<MailReceipt> {
+    unique += 1;
+    return await super.send({ ...mail, deliveryKey: String(unique) });
+  }
 }
 
 function broken(adapter: string, make: () => MemoryMailDriver): Target {
@@ -86,7 +93,6 @@ function reading(
     })();
 }
 
-let unique = 0;
 /** Each flaw with the rule that must catch it. */
 const flawed: Readonly<Record<string, readonly [rule: string, make: () => MemoryMailDriver]>> = {
   'delivers every send, whatever its key': [

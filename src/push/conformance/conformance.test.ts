@@ -9,7 +9,7 @@ import type { PushDelivery } from '../delivery.ts';
 import type { OutgoingPush, PushCapabilities, PushDriver } from '../driver.ts';
 import { MemoryPushDriver, type MemoryPushOptions } from '../memory.ts';
 import { PushSender } from '../push.ts';
-import { pushConformance, type PushSubject } from './index.ts';
+import { madeUpTargets, pushConformance, type PushSubject } from './index.ts';
 
 type Target = ConformanceTarget<PushSubject, keyof PushCapabilities>;
 type Make = (options: MemoryPushOptions) => MemoryPushDriver;
@@ -26,6 +26,7 @@ function target(adapter: string, make: Make, read: Read = (deliveries) => delive
       });
       return {
         sender: new PushSender<PushDriver>(driver),
+        targets: madeUpTargets,
         deliveries: async () => read(await Array.fromAsync(driver.native.deliveries())),
         retire: async (each) => {
           gone.add(JSON.stringify(each));
@@ -38,6 +39,8 @@ function target(adapter: string, make: Make, read: Read = (deliveries) => delive
   };
 }
 
+let unique = 0;
+
 function without(...missing: readonly (keyof PushCapabilities)[]): Make {
   return (options) =>
     new (class extends MemoryPushDriver {
@@ -49,6 +52,12 @@ function without(...missing: readonly (keyof PushCapabilities)[]): Make {
         goneTargets: true,
         ...Object.fromEntries(missing.map((name) => [name, false])),
       } as never;
+
+      override async send(push: OutgoingPush): Promise<'delivered' | 'gone'> {
+        if (!missing.includes('idempotencyKeys')) return await super.send(push);
+        unique += 1;
+        return await super.send({ ...push, deliveryKey: String(unique) });
+      }
     })(options);
 }
 
@@ -71,7 +80,6 @@ function sending(change: (push: OutgoingPush) => OutgoingPush): Make {
     })(options);
 }
 
-let unique = 0;
 const attempts = new Set<string>();
 const good: Make = (options) => new MemoryPushDriver(options);
 

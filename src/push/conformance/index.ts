@@ -4,9 +4,9 @@ import { idempotencyCases } from './idempotency.ts';
 import { lifecycleCases } from './lifecycle.ts';
 import { refuseCases } from './refuse.ts';
 import { sendCases } from './send.ts';
-import type { PushSubject } from './support.ts';
+import { madeUpTargets, type PushSubject } from './support.ts';
 
-export type { PushSubject };
+export { madeUpTargets, type PushSubject };
 
 /** The rules of the push port. Each adapter is held to all of them. */
 export const pushConformance: ConformanceSuite<PushSubject, keyof PushCapabilities> = {

@@ -13,7 +13,7 @@ export const lifecycleCases: readonly PushCase[] = [
     id: 'cancel › an aborted signal delivers nothing',
     async run(subject) {
       await assert.rejects(
-        subject.sender.send([anyTarget(subject)], hello, { signal: AbortSignal.abort() }),
+        subject.sender.send([await anyTarget(subject)], hello, { signal: AbortSignal.abort() }),
         (error) => InfrastructureError.is(error, 'cancelled') && error.outcome === 'not-applied',
       );
       assert.equal((await subject.deliveries()).length, 0);
@@ -23,8 +23,9 @@ export const lifecycleCases: readonly PushCase[] = [
     id: 'cancel › a deadline that has passed is told as such',
     async run(subject) {
       const signal = AbortSignal.abort(new DOMException('too late', 'TimeoutError'));
-      await assert.rejects(subject.sender.send([anyTarget(subject)], hello, { signal }), (error) =>
-        InfrastructureError.is(error, 'deadline-exceeded'),
+      await assert.rejects(
+        subject.sender.send([await anyTarget(subject)], hello, { signal }),
+        (error) => InfrastructureError.is(error, 'deadline-exceeded'),
       );
       assert.equal((await subject.deliveries()).length, 0);
     },
@@ -33,7 +34,7 @@ export const lifecycleCases: readonly PushCase[] = [
     id: 'cancel › after an abort on the way, every target has a result, and what is told as delivered is',
     async run(subject) {
       const controller = new AbortController();
-      const targets = manyTargets(subject, 300);
+      const targets = await manyTargets(subject, 300);
       const unsubscribe = subscribeToOperations({
         end: ({ component, operation }) => {
           if (component === 'push' && operation === 'deliver') controller.abort();
@@ -56,7 +57,7 @@ export const lifecycleCases: readonly PushCase[] = [
   {
     id: 'life › a send after close is refused, and a second close is nothing',
     async run(subject) {
-      const target = anyTarget(subject);
+      const target = await anyTarget(subject);
       await subject.sender.send([target], hello);
       await subject.sender.close();
       await subject.sender.close();
@@ -83,7 +84,7 @@ export const lifecycleCases: readonly PushCase[] = [
         },
       });
       try {
-        await subject.sender.send(manyTargets(subject, 2), {
+        await subject.sender.send(await manyTargets(subject, 2), {
           title: 'secret',
           collapseKey: 'secret',
           url: '/secret',
@@ -91,7 +92,7 @@ export const lifecycleCases: readonly PushCase[] = [
       } finally {
         unsubscribe();
       }
-      const { kind } = anyTarget(subject);
+      const { kind } = await anyTarget(subject);
       const { adapter } = subject.sender;
       assert.deepEqual(
         events.map(({ operation }) => operation),

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createECDH, randomBytes } from 'node:crypto';
 
 import { type ConformanceCase, InfrastructureError } from '../../core/index.ts';
 import type { OutgoingPush, PushCapabilities } from '../driver.ts';
@@ -15,6 +16,11 @@ import type { PushSender } from '../push.ts';
 /** What the suite is run on. */
 export interface PushSubject {
   readonly sender: PushSender;
+  /**
+   * So many targets of this kind, each another one, which the push service knows; the first of them are the same at every
+   * call. Where nobody looks, {@link madeUpTargets}. Only called for kinds that the adapter reaches.
+   */
+  readonly targets: (kind: PushTarget['kind'], count: number) => Promise<readonly PushTarget[]>;
   /** Everything that the push service took over so far, in order. */
   readonly deliveries: () => Promise<readonly Omit<OutgoingPush, 'deliveryKey'>[]>;
   /** Makes the push service say from now on that this target is gone. Only called with the capability `goneTargets`. */
@@ -26,8 +32,8 @@ export type PushCase = ConformanceCase<PushSubject, keyof PushCapabilities>;
 
 /** Keys that a browser could have made. */
 export const keys: WebPushTarget['keys'] = {
-  p256dh: Buffer.concat([Buffer.of(4), Buffer.alloc(64, 7)]).toString('base64url'),
-  auth: Buffer.alloc(16, 9).toString('base64url'),
+  p256dh: createECDH('prime256v1').generateKeys('base64url'),
+  auth: randomBytes(16).toString('base64url'),
 };
 
 /** A browser of its own for each number. */
@@ -48,30 +54,47 @@ export const iphone: ApnsTarget = {
 /** A notification that every adapter takes. */
 export const hello: PushNotification = { title: 'Issue 12 is out' };
 
-/** The kinds of target that the subject's adapter reaches, one target each. */
-export function reachable({ sender: { capabilities } }: PushSubject): PushTarget[] {
-  return [
-    ...(capabilities.webPush ? [browser()] : []),
-    ...(capabilities.fcm ? [android] : []),
-    ...(capabilities.apns ? [iphone] : []),
-  ];
-}
-
-/** A target that the subject's adapter reaches. */
-export function anyTarget(subject: PushSubject): PushTarget {
-  const [target] = reachable(subject);
-  assert.ok(target, 'the adapter reaches no kind of target');
-  return target;
-}
-
-/** As many targets of one kind that the adapter reaches. */
-export function manyTargets(subject: PushSubject, count: number): PushTarget[] {
-  const { kind } = anyTarget(subject);
+/** Targets that no push service knows, each another one. */
+export async function madeUpTargets(
+  kind: PushTarget['kind'],
+  count: number,
+): Promise<readonly PushTarget[]> {
   return Array.from({ length: count }, (_, index): PushTarget => {
     if (kind === 'web-push') return browser(index);
     if (kind === 'fcm') return { kind, token: `token-${index}` };
     return { kind, token: index.toString(16).padStart(64, '0'), topic: iphone.topic };
   });
+}
+
+/** The kinds of target that the subject's adapter reaches. */
+function kindsOf({ sender: { capabilities } }: PushSubject): PushTarget['kind'][] {
+  return [
+    ...(capabilities.webPush ? (['web-push'] as const) : []),
+    ...(capabilities.fcm ? (['fcm'] as const) : []),
+    ...(capabilities.apns ? (['apns'] as const) : []),
+  ];
+}
+
+/** Targets that the subject's adapter reaches, one of each kind. */
+export async function reachable(subject: PushSubject): Promise<PushTarget[]> {
+  const targets = await Promise.all(
+    kindsOf(subject).map(async (kind) => await subject.targets(kind, 1)),
+  );
+  return targets.flat();
+}
+
+/** A target that the subject's adapter reaches. */
+export async function anyTarget(subject: PushSubject): Promise<PushTarget> {
+  const [target] = await manyTargets(subject, 1);
+  assert.ok(target);
+  return target;
+}
+
+/** As many targets of one kind that the adapter reaches. */
+export async function manyTargets(subject: PushSubject, count: number): Promise<PushTarget[]> {
+  const [kind] = kindsOf(subject);
+  assert.ok(kind, 'the adapter reaches no kind of target');
+  return [...(await subject.targets(kind, count))];
 }
 
 /** The statuses of results, in order. */
@@ -86,8 +109,9 @@ export async function refuses(
   code: InfrastructureError['code'] = 'invalid-argument',
 ): Promise<void> {
   const hint = (JSON.stringify(notification) ?? '').slice(0, 200);
+  const target = await anyTarget(subject);
   await assert.rejects(
-    subject.sender.send([anyTarget(subject)], { ...hello, ...notification }),
+    subject.sender.send([target], { ...hello, ...notification }),
     (error) =>
       InfrastructureError.is(error, code) &&
       error.component === 'push' &&

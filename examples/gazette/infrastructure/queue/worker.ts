@@ -6,10 +6,11 @@ import {
   makeThumbnail,
   pushArticle,
   sendNewsletter,
+  sendNotices,
 } from '../../application/jobs.ts';
 import { fanOutNewsletter, mailArticleTo } from '../../application/newsletter.ts';
 import type { Newsroom } from '../../application/newsroom.ts';
-import { pushArticleToDevices } from '../../application/notices.ts';
+import { fanOutNotices, pushArticleTo } from '../../application/notices.ts';
 import { dropPagesOf } from '../../application/pages.ts';
 import { createThumbnail } from '../../application/pictures.ts';
 
@@ -19,9 +20,8 @@ function jobHandlers(newsroom: Newsroom): readonly HandledJob<false>[] {
     makeThumbnail.handle((payload, { signal }) => createThumbnail(newsroom, payload, signal)),
     sendNewsletter.handle(({ articleId }) => fanOutNewsletter(newsroom, articleId)),
     mailArticle.handle((payload, { signal }) => mailArticleTo(newsroom, payload, signal)),
-    pushArticle.handle(({ articleId }, { signal }) =>
-      pushArticleToDevices(newsroom, articleId, signal),
-    ),
+    sendNotices.handle(({ articleId }) => fanOutNotices(newsroom, articleId)),
+    pushArticle.handle((payload, { signal }) => pushArticleTo(newsroom, payload, signal)),
     dropArticlePages.handle(({ articleId }) => dropPagesOf(newsroom, articleId)),
   ];
 }
