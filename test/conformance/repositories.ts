@@ -7,6 +7,7 @@ import type { Database } from '../../src/database/index.ts';
 import { sqliteDatabase } from '../../src/database/sqlite/index.ts';
 import {
   repositoriesConformance,
+  type RepositoryCapability,
   type RepositorySubject,
   type Sample,
   type VersionedSample,
@@ -15,7 +16,7 @@ import { memoryRepository } from '../../src/repositories/memory.ts';
 import { type SqlRepository, sqlRepository } from '../../src/repositories/sql/index.ts';
 import { port, type RegisteredPort } from './registry.ts';
 
-type Target = ConformanceTarget<RepositorySubject, 'transactions'>;
+type Target = ConformanceTarget<RepositorySubject, RepositoryCapability>;
 
 const memory: Target = {
   adapter: 'memory',
@@ -83,7 +84,7 @@ function sqlTarget(
   const disposals = new WeakMap<RepositorySubject, () => Promise<void>>();
   return {
     adapter,
-    capabilities: { transactions: true },
+    capabilities: { transactions: true, versions: true, textComparisons: true, bigintOrder: true },
     create: async () => {
       const { database, remove } = await open();
       const subject = await sqlSubject(database);

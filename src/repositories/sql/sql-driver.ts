@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 
 import type { Classify, ErrorOrigin } from '../../core/index.ts';
 import type { Database, PreparedQuery } from '../../database/index.ts';
-import type { Condition } from '../condition.ts';
+import { afterPlace, all, type Condition } from '../condition.ts';
 import type { DriverFind, RepositoryDriver, Row } from '../driver.ts';
 import { decodeRow, encodeRow, encodeValue, type MappedColumn } from './columns.ts';
 import { type AnySchema, translate, type TranslationTarget } from './translate.ts';
@@ -21,7 +21,12 @@ export interface SqlRepositoryDriverOptions {
 /** Rows in a table. The database has wrapped and classified its own errors, so this has none to add. */
 export class SqlRepositoryDriver implements RepositoryDriver {
   readonly adapter = 'sql';
-  readonly capabilities = { transactions: true } as const;
+  readonly capabilities = {
+    transactions: true,
+    versions: true,
+    textComparisons: true,
+    bigintOrder: true,
+  } as const;
   readonly collection: string;
   readonly fields: ReadonlySet<string>;
   /** The database, which stays its creator's. */
@@ -95,8 +100,12 @@ export class SqlRepositoryDriver implements RepositoryDriver {
     return this.#decode(stored);
   }
 
-  async find({ where, orderBy, limit }: DriverFind, signal?: AbortSignal): Promise<readonly Row[]> {
-    let query = this.#select(this.native.query).where(translate(where, this.#target));
+  async find(
+    { where, orderBy, after, limit }: DriverFind,
+    signal?: AbortSignal,
+  ): Promise<readonly Row[]> {
+    const condition = after === undefined ? where : all([where, afterPlace(orderBy, after)]);
+    let query = this.#select(this.native.query).where(translate(condition, this.#target));
     for (const { field, direction } of orderBy) {
       query = query.orderBy(this.#target.columnsByField.get(field)?.name ?? field, direction);
     }
