@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 import type { ConformanceTarget } from '../../src/core/index.ts';
+import { directusClient } from '../../src/directus/index.ts';
 import type { Database } from '../../src/database/index.ts';
 import { sqliteDatabase } from '../../src/database/sqlite/index.ts';
 import {
@@ -12,8 +13,20 @@ import {
   type Sample,
   type VersionedSample,
 } from '../../src/repositories/conformance/index.ts';
+import {
+  type DirectusRepository,
+  directusRepository,
+} from '../../src/repositories/directus/index.ts';
 import { memoryRepository } from '../../src/repositories/memory.ts';
 import { type SqlRepository, sqlRepository } from '../../src/repositories/sql/index.ts';
+import {
+  directusAdministrator,
+  type DirectusAdministrator,
+  makeCollection,
+  type TestField,
+} from '../services/collections.ts';
+import { sharedServer } from '../services/servers.ts';
+import { service } from '../services/services.ts';
 import { port, type RegisteredPort } from './registry.ts';
 
 type Target = ConformanceTarget<RepositorySubject, RepositoryCapability>;
@@ -113,9 +126,90 @@ const sqliteMemory = sqlTarget('sql (sqlite memory)', async () => ({
   remove: async () => undefined,
 }));
 
+const { missing: directusMissing } = await service('directus');
+
+/** The fields of the suite's samples, as Directus has them. */
+export const directusSampleFields: readonly TestField[] = [
+  { field: 'id', type: 'string', schema: { is_primary_key: true, has_auto_increment: false } },
+  { field: 'name', type: 'text' },
+  { field: 'code', type: 'string', schema: { is_unique: true } },
+  { field: 'rank', type: 'bigInteger' },
+  { field: 'score', type: 'float' },
+  { field: 'serial', type: 'string' },
+  { field: 'active', type: 'boolean', meta: { special: ['cast-boolean'] } },
+  { field: 'created_at', type: 'timestamp' },
+  { field: 'read_at', type: 'timestamp' },
+  { field: 'labels', type: 'json', meta: { special: ['cast-json'] } },
+  { field: 'detail', type: 'json', meta: { special: ['cast-json'] } },
+  { field: 'bytes', type: 'text' },
+];
+
+/** The repository in a collection of these fields. */
+export function directusSamples(
+  { url, token }: Pick<DirectusAdministrator, 'url' | 'token'>,
+  collection: string,
+): DirectusRepository<Sample> {
+  return directusRepository<Sample>({
+    client: directusClient({ url, token }),
+    collection,
+    columns: {
+      id: 'text',
+      name: 'text',
+      code: 'text?',
+      rank: 'integer',
+      score: 'real|null',
+      serial: 'bigint',
+      active: 'boolean',
+      createdAt: { name: 'created_at', type: 'date' },
+      readAt: { name: 'read_at', type: 'date|null' },
+      labels: 'json',
+      detail: 'json|null',
+      bytes: 'bytes|null',
+    },
+  });
+}
+
+// To make a collection takes longer than most cases, so that each is used again when it is left empty.
+const idleCollections: string[] = [];
+const usedCollections = new WeakMap<RepositorySubject, string>();
+
+const directus: Target = {
+  adapter: 'directus',
+  capabilities: directusSamples({ url: 'http://unused', token: 'unused' }, 'unused').capabilities,
+  create: async () => {
+    const administrator = await directusAdministrator((await sharedServer('directus')).url);
+    const collection =
+      idleCollections.pop() ?? (await makeCollection(administrator, directusSampleFields));
+    const subject: RepositorySubject = {
+      repository: directusSamples(administrator, collection),
+      get versioned() {
+        const options = {
+          client: directusClient(administrator),
+          collection,
+          columns: { id: 'text', name: 'text', version: 'integer' },
+          // The type of the options has no such thing.
+          version: 'version',
+        } as const;
+        return directusRepository<VersionedSample>(options);
+      },
+    };
+    usedCollections.set(subject, collection);
+    return subject;
+  },
+  dispose: async (subject) => {
+    await subject.repository.close();
+    const collection = usedCollections.get(subject) ?? '';
+    const administrator = await directusAdministrator((await sharedServer('directus')).url);
+    await administrator.request('DELETE', `/items/${collection}`, { query: { limit: -1 } });
+    const left = await administrator.request('GET', `/items/${collection}?limit=1`);
+    if ((left as unknown[]).length === 0) idleCollections.push(collection);
+  },
+};
+
 /** The repositories port's adapters. */
 export const repositoriesPort: RegisteredPort = port(repositoriesConformance, [
   memory,
   sqliteFile,
   sqliteMemory,
+  { ...directus, skip: directusMissing },
 ]);
