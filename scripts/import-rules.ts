@@ -17,7 +17,7 @@ export const VENDORS: Readonly<Record<string, string>> = {
   '@aws-sdk/client-s3': '^src/storage/s3/',
   '@aws-sdk/s3-presigned-post': '^src/storage/s3/',
   '@aws-sdk/s3-request-presigner': '^src/storage/s3/',
-  '@directus/sdk': '^src/directus/',
+  '@directus/sdk': '^src/(directus|repositories/directus)/',
   '@standard-schema/spec': '^src/core/',
   cockatiel: '^src/core/',
   'file-type': '^src/storage/',

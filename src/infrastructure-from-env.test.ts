@@ -1,6 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
-import { createECDH } from 'node:crypto';
+import { createECDH, randomUUID } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -284,6 +283,9 @@ describe('mistakes', () => {
   ])('%s is told', async (_what, env, message) => {
     const told = await mistakes(silent(env));
     expect(told).toMatch(message);
+    expect(told).not.toContain('hunter2');
+  });
+
   it('those of the application’s own variables are in the same report', async () => {
     const starting = infrastructureFromEnv((_standard, { env }) => ({
       port: env.integer('PORT', { min: 1 }),

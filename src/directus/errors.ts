@@ -40,6 +40,9 @@ const directusCodes: Readonly<Record<string, ErrorCode>> = {
   VALUE_TOO_LONG: 'invalid-argument',
 };
 
+/** Directus rounds Retry-After to the nearest second, so that it may say 0 while half of one remains. */
+const RETRY_AFTER_ROUNDING_MS = 500;
+
 const hints: Readonly<Record<string, string>> = {
   FORBIDDEN:
     ': the role lacks the permission, or the item, field or collection does not exist (Directus does not tell which)',
@@ -67,9 +70,13 @@ function faultOf(errors: unknown): DirectusFault {
   };
 }
 
+/** The endpoints below which stands a name; below the others it is an id. */
+const NAMED_BELOW: ReadonlySet<string> = new Set(['auth', 'items', 'schema', 'server', 'utils']);
+
 /** Where a request went, without ids: `GET /items/articles`. */
 export function describeRequest(method: string, pathname: string): string {
-  return `${method} /${pathname.split('/').filter(Boolean).slice(0, 2).join('/')}`;
+  const [root = '', name] = pathname.split('/').filter(Boolean);
+  return `${method} /${name !== undefined && NAMED_BELOW.has(root) ? `${root}/${name}` : root}`;
 }
 
 /** What an answer that is no success means. */
@@ -90,6 +97,9 @@ export function classifyAnswer(
     ...byStatus,
     code: isRedirect ? 'failed-precondition' : (known ?? byStatus.code),
     ...(code === 'LIMIT_EXCEEDED' ? { retryable: false } : {}),
+    ...(code === 'REQUESTS_EXCEEDED' && byStatus.retryAfterMs !== undefined
+      ? { retryAfterMs: byStatus.retryAfterMs + RETRY_AFTER_ROUNDING_MS }
+      : {}),
     details: {
       status,
       ...(code === undefined ? {} : { directusCode: code }),

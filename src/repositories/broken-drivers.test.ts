@@ -6,7 +6,7 @@ import { repositoriesConformance, type Sample, type VersionedSample } from './co
 import type { DriverFind, Row } from './driver.ts';
 import { EntityRepository } from './entity-repository.ts';
 import { evaluate } from './evaluate.ts';
-import { MemoryRepositoryDriver } from './memory.ts';
+import { MemoryRepositoryDriver, memoryRepository } from './memory.ts';
 
 type DriverClass = new (
   collection: string,
@@ -253,7 +253,7 @@ test.each(broken)(
     if (rule === undefined) return;
     const result = await runConformanceCase(rule, {
       adapter: 'broken',
-      capabilities: { transactions: false },
+      capabilities: memoryRepository().capabilities,
       create: async () => ({
         repository: new EntityRepository<Sample>(new Driver('samples', 'id', [['code']])),
         versioned: new EntityRepository<VersionedSample>(new Driver('versioned', 'id'), {
@@ -272,7 +272,7 @@ test('repositories conformance › a driver that only claims transactions is cau
   )) {
     const result = await runConformanceCase(rule, {
       adapter: 'claiming',
-      capabilities: { transactions: true },
+      capabilities: { ...memoryRepository().capabilities, transactions: true },
       create: async () => ({
         repository: new EntityRepository<Sample>(
           new MemoryRepositoryDriver('samples', 'id', [['code']]),
@@ -289,4 +289,21 @@ test('repositories conformance › a driver that only claims transactions is cau
     if (rule.id.includes('leaves the rest of it usable')) continue;
     expect(result).toMatchObject({ id: rule.id, status: 'failed' });
   }
+});
+
+test('repositories conformance › a driver that sorts by what it says it cannot is caught', async () => {
+  const rule = repositoriesConformance.cases.find(
+    ({ id }) => id === 'find › sorts bigints by their value',
+  );
+  if (rule === undefined) throw new Error('the case is gone');
+  const result = await runConformanceCase(rule, {
+    adapter: 'pretending',
+    capabilities: { ...memoryRepository().capabilities, bigintOrder: false },
+    create: async () => ({
+      repository: memoryRepository<Sample>(),
+      versioned: memoryRepository<VersionedSample>({ version: 'version' }),
+    }),
+    dispose: async () => undefined,
+  });
+  expect(result.status).toBe('failed');
 });

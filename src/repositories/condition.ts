@@ -1,5 +1,11 @@
-import { type ErrorOrigin, type InfrastructureError, invalidArgument } from '../core/index.ts';
+import {
+  type ErrorOrigin,
+  type InfrastructureError,
+  invalidArgument,
+  requireCapability,
+} from '../core/index.ts';
 import type { Direction } from './criteria.ts';
+import type { RepositoryCapabilities } from './driver.ts';
 import { checkValue } from './row.ts';
 
 /** How a field is compared with a value. `eq` with null means "is null"; the others hold of no null field. */
@@ -43,6 +49,7 @@ export interface Shape {
   readonly idField: string;
   /** Where they are known, any other field is refused. */
   readonly fields: ReadonlySet<string> | undefined;
+  readonly capabilities: RepositoryCapabilities;
 }
 
 /** In one list of values: engines take a limited number of parameters, SQLite 32,766. */
@@ -125,6 +132,10 @@ function parseOperator(
           shape,
           `criteria: "${field}.${operator}" is null, which is neither before nor after anything: use { not: null }`,
         );
+      if (typeof operand === 'string')
+        requireCapability(shape.capabilities, 'textComparisons', shape.origin);
+      if (typeof operand === 'bigint')
+        requireCapability(shape.capabilities, 'bigintOrder', shape.origin);
       return { kind: 'compare', field, by: operator, value: checkedValue(field, operand, shape) };
     }
     case 'contains':
@@ -135,6 +146,7 @@ function parseOperator(
           shape,
           `criteria: "${field}.${operator}" takes text, not ${describe(operand)}`,
         );
+      requireCapability(shape.capabilities, 'textComparisons', shape.origin);
       return { kind: 'compare', field, by: operator, value: checkedValue(field, operand, shape) };
     }
     default:

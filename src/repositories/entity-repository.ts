@@ -6,12 +6,10 @@ import {
   InfrastructureError,
   invalidArgument,
   type OperationAttributes,
+  requireCapability,
 } from '../core/index.ts';
 import { BatchLoader } from './batch-loader.ts';
 import {
-  afterPlace,
-  all,
-  type Condition,
   equals,
   everything,
   type Order,
@@ -77,6 +75,11 @@ export class EntityRepository<
     const { id = 'id', version, toRow, toEntity } = options;
     this.#idField = id;
     this.#versionField = version;
+    if (version !== undefined)
+      requireCapability(driver.capabilities, 'versions', {
+        component: 'repositories',
+        adapter: driver.adapter,
+      });
     this.#toRow = toRow ?? ((entity) => entity as object);
     // The row holds what the entity was stored as; the cast restores the type that this lost.
     this.#toEntity = (toEntity as ((row: Row) => Entity) | undefined) ?? ((row) => row as Entity);
@@ -173,7 +176,7 @@ export class EntityRepository<
                 operation: 'find',
                 most: Number.MAX_SAFE_INTEGER,
               });
-        const rows = await this.driver.find({ where, orderBy, limit }, signal);
+        const rows = await this.driver.find({ where, orderBy, after: undefined, limit }, signal);
         attributes['rows'] = rows.length;
         return rows.map((row) => this.#toEntity(row));
       },
@@ -192,7 +195,7 @@ export class EntityRepository<
         const shape = this.#shape('findOne');
         const orderBy = parseOrder(options.orderBy, shape);
         const [row] = await this.driver.find(
-          { where: parseCriteria(criteria, shape), orderBy, limit: 1 },
+          { where: parseCriteria(criteria, shape), orderBy, after: undefined, limit: 1 },
           signal,
         );
         return row && this.#toEntity(row);
@@ -216,7 +219,8 @@ export class EntityRepository<
       { ...options, repeatable: true },
       async (signal) => {
         const where = parseCriteria(criteria, this.#shape('exists'));
-        return (await this.driver.find({ where, orderBy: [], limit: 1 }, signal)).length > 0;
+        const query = { where, orderBy: [], after: undefined, limit: 1 };
+        return (await this.driver.find(query, signal)).length > 0;
       },
     );
   }
@@ -233,22 +237,22 @@ export class EntityRepository<
       async (signal) => {
         const shape = this.#shape('page');
         const where = parseCriteria(criteria, shape);
-        const order = parseOrder(options.orderBy, shape);
+        const orderBy = parseOrder(options.orderBy, shape);
         const limit = this.#checkLimit(options.limit ?? 50, {
           name: 'limit',
           operation: 'page',
           most: largestPage,
         });
-        const place =
-          options.after === undefined ? undefined : decodeCursor(options.after, order, shape);
-        const rows = await this.#readBehind({ where, order, limit: limit + 1 }, place, signal);
+        const after =
+          options.after === undefined ? undefined : decodeCursor(options.after, orderBy, shape);
+        const rows = await this.driver.find({ where, orderBy, after, limit: limit + 1 }, signal);
         const onPage = rows.slice(0, limit);
         const last = onPage.at(-1);
         attributes['rows'] = onPage.length;
         // Before the rows are given away: an entity may be its row.
         const next =
           rows.length > limit && last !== undefined
-            ? encodeCursor(order, placeOf(last, order))
+            ? encodeCursor(orderBy, placeOf(last, orderBy))
             : undefined;
         const items = onPage.map((row) => this.#toEntity(row));
         return next === undefined ? { items } : { items, next };
@@ -261,14 +265,14 @@ export class EntityRepository<
     options: StreamOptions<Entity> = {},
   ): AsyncIterableIterator<Entity> {
     const shape = this.#shape('stream');
-    const order = parseOrder(options.orderBy, shape);
+    const orderBy = parseOrder(options.orderBy, shape);
     const limit = this.#checkLimit(options.batchSize ?? 500, {
       name: 'batchSize',
       operation: 'stream',
       most: largestPage,
     });
-    const query = { where: parseCriteria(criteria, shape), order, limit };
-    let place: readonly unknown[] | undefined;
+    const where = parseCriteria(criteria, shape);
+    let after: readonly unknown[] | undefined;
     for (;;) {
       // One event for each batch: a consumer may take what is in one over hours.
       const attributes = this.#attributes();
@@ -277,14 +281,14 @@ export class EntityRepository<
         attributes,
         { signal: options.signal, repeatable: true },
         async (signal) => {
-          const batch = await this.#readBehind(query, place, signal);
+          const batch = await this.driver.find({ where, orderBy, after, limit }, signal);
           attributes['rows'] = batch.length;
           return batch;
         },
       );
       const last = rows.at(-1);
       // Before the rows are given away: an entity may be its row.
-      if (last !== undefined) place = placeOf(last, order);
+      if (last !== undefined) after = placeOf(last, orderBy);
       for (const row of rows) yield this.#toEntity(row);
       if (rows.length < limit) return;
     }
@@ -374,19 +378,6 @@ export class EntityRepository<
   async #findRow(id: Id, signal: AbortSignal | undefined): Promise<Row | undefined> {
     if (this.driver.inTransaction) return (await this.driver.findByIds([id], signal))[0];
     return await this.#loader.load(id, signal);
-  }
-
-  async #readBehind(
-    {
-      where,
-      order,
-      limit,
-    }: { readonly where: Condition; readonly order: readonly Order[]; readonly limit: number },
-    place: readonly unknown[] | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<readonly Row[]> {
-    const condition = place === undefined ? where : all([where, afterPlace(order, place)]);
-    return await this.driver.find({ where: condition, orderBy: order, limit }, signal);
   }
 
   async #replace(row: Row, operation: string, signal: AbortSignal | undefined): Promise<Entity> {
@@ -486,7 +477,14 @@ export class EntityRepository<
 
   #shape(operation: string): Shape {
     const { collection, fields } = this.driver;
-    return { origin: this.#origin(operation), collection, idField: this.#idField, fields };
+    const { capabilities } = this.driver;
+    return {
+      origin: this.#origin(operation),
+      collection,
+      idField: this.#idField,
+      fields,
+      capabilities,
+    };
   }
 
   #origin(operation: string): ErrorOrigin {

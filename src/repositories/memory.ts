@@ -1,5 +1,5 @@
 import type { Classify } from '../core/index.ts';
-import type { Condition } from './condition.ts';
+import { afterPlace, all, type Condition } from './condition.ts';
 import type { FieldOf, IdFieldOf, EntityId } from './criteria.ts';
 import type { DriverFind, RepositoryDriver, Row } from './driver.ts';
 import { EntityRepository, type RepositoryOptions } from './entity-repository.ts';
@@ -57,7 +57,12 @@ class Taken extends Error {
 /** Rows in a map by their id. */
 export class MemoryRepositoryDriver implements RepositoryDriver {
   readonly adapter = 'memory';
-  readonly capabilities = { transactions: false } as const;
+  readonly capabilities = {
+    transactions: false,
+    versions: true,
+    textComparisons: true,
+    bigintOrder: true,
+  } as const;
   readonly collection: string;
   readonly fields: undefined;
   readonly inTransaction = false;
@@ -88,8 +93,8 @@ export class MemoryRepositoryDriver implements RepositoryDriver {
     });
   }
 
-  async find({ where, orderBy, limit }: DriverFind): Promise<readonly Row[]> {
-    const found = this.#matching(where);
+  async find({ where, orderBy, after, limit }: DriverFind): Promise<readonly Row[]> {
+    const found = this.#matching(after ? all([where, afterPlace(orderBy, after)]) : where);
     if (orderBy.length > 0) found.sort(compareRows(orderBy));
     return found.slice(0, limit).map((row) => copyRow(row));
   }

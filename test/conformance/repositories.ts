@@ -3,22 +3,35 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 import type { ConformanceTarget } from '../../src/core/index.ts';
+import { directusClient } from '../../src/directus/index.ts';
 import type { Database } from '../../src/database/index.ts';
 import { postgresDatabase } from '../../src/database/postgres/index.ts';
 import { sqliteDatabase } from '../../src/database/sqlite/index.ts';
 import {
   repositoriesConformance,
+  type RepositoryCapability,
   type RepositorySubject,
   type Sample,
   type VersionedSample,
 } from '../../src/repositories/conformance/index.ts';
+import {
+  type DirectusRepository,
+  directusRepository,
+} from '../../src/repositories/directus/index.ts';
 import { memoryRepository } from '../../src/repositories/memory.ts';
 import { type SqlRepository, sqlRepository } from '../../src/repositories/sql/index.ts';
 import { makePostgresDatabase } from '../services/databases.ts';
 import { service } from '../services/services.ts';
+import {
+  directusAdministrator,
+  type DirectusAdministrator,
+  makeCollection,
+  type TestField,
+} from '../services/collections.ts';
+import { sharedServer } from '../services/servers.ts';
 import { port, type RegisteredPort } from './registry.ts';
 
-type Target = ConformanceTarget<RepositorySubject, 'transactions'>;
+type Target = ConformanceTarget<RepositorySubject, RepositoryCapability>;
 
 const memory: Target = {
   adapter: 'memory',
@@ -92,7 +105,7 @@ function sqlTarget(
   const disposals = new WeakMap<RepositorySubject, () => Promise<void>>();
   return {
     adapter,
-    capabilities: { transactions: true },
+    capabilities: { transactions: true, versions: true, textComparisons: true, bigintOrder: true },
     create: async () => {
       const { database, remove } = await open();
       const subject = await sqlSubject(database);
@@ -128,10 +141,86 @@ const postgres = sqlTarget('sql (postgres)', async () => {
   return { database: postgresDatabase({ url }), remove };
 });
 
+const { missing: directusMissing } = await service('directus');
+/** The fields of the suite's samples, as Directus has them. */
+export const directusSampleFields: readonly TestField[] = [
+  { field: 'id', type: 'string', schema: { is_primary_key: true, has_auto_increment: false } },
+  { field: 'name', type: 'text' },
+  { field: 'code', type: 'string', schema: { is_unique: true } },
+  { field: 'rank', type: 'bigInteger' },
+  { field: 'score', type: 'float' },
+  { field: 'serial', type: 'string' },
+  { field: 'active', type: 'boolean', meta: { special: ['cast-boolean'] } },
+  { field: 'created_at', type: 'timestamp' },
+  { field: 'read_at', type: 'timestamp' },
+  { field: 'labels', type: 'json', meta: { special: ['cast-json'] } },
+  { field: 'detail', type: 'json', meta: { special: ['cast-json'] } },
+  { field: 'bytes', type: 'text' },
+];
+/** The repository in a collection of these fields. */
+export function directusSamples(
+  { url, token }: Pick<DirectusAdministrator, 'url' | 'token'>,
+  collection: string,
+): DirectusRepository<Sample> {
+  return directusRepository<Sample>({
+    client: directusClient({ url, token }),
+    collection,
+    columns: {
+      id: 'text',
+      name: 'text',
+      code: 'text?',
+      rank: 'integer',
+      score: 'real|null',
+      serial: 'bigint',
+      active: 'boolean',
+      createdAt: { name: 'created_at', type: 'date' },
+      readAt: { name: 'read_at', type: 'date|null' },
+      labels: 'json',
+      detail: 'json|null',
+      bytes: 'bytes|null',
+    },
+  });
+}
+// To make a collection takes longer than most cases, so that each is used again when it is left empty.
+const idleCollections: string[] = [];
+const usedCollections = new WeakMap<RepositorySubject, string>();
+const directus: Target = {
+  adapter: 'directus',
+  capabilities: directusSamples({ url: 'http://unused', token: 'unused' }, 'unused').capabilities,
+  create: async () => {
+    const administrator = await directusAdministrator((await sharedServer('directus')).url);
+    const collection =
+      idleCollections.pop() ?? (await makeCollection(administrator, directusSampleFields));
+    const subject: RepositorySubject = {
+      repository: directusSamples(administrator, collection),
+      get versioned() {
+        const options = {
+          client: directusClient(administrator),
+          collection,
+          columns: { id: 'text', name: 'text', version: 'integer' },
+          // The type of the options has no such thing.
+          version: 'version',
+        } as const;
+        return directusRepository<VersionedSample>(options);
+      },
+    };
+    usedCollections.set(subject, collection);
+    return subject;
+  },
+  dispose: async (subject) => {
+    await subject.repository.close();
+    const collection = usedCollections.get(subject) ?? '';
+    const administrator = await directusAdministrator((await sharedServer('directus')).url);
+    await administrator.request('DELETE', `/items/${collection}`, { query: { limit: -1 } });
+    const left = await administrator.request('GET', `/items/${collection}?limit=1`);
+    if ((left as unknown[]).length === 0) idleCollections.push(collection);
+  },
+};
 /** The repositories port's adapters. */
 export const repositoriesPort: RegisteredPort = port(repositoriesConformance, [
   memory,
   sqliteFile,
   sqliteMemory,
   { ...postgres, skip: postgresMissing },
+  { ...directus, skip: directusMissing },
 ]);

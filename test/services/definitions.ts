@@ -1,5 +1,6 @@
 import { chromium } from './chromium.ts';
 import type { ServerDefinition, ServiceDefinition } from './definition.ts';
+import { directus } from './directus.ts';
 import { mariadb } from './mariadb.ts';
 import { postgres } from './postgres.ts';
 import { rabbitmq } from './rabbitmq.ts';
@@ -9,12 +10,21 @@ import { smtp } from './smtp.ts';
 import { webPush } from './web-push.ts';
 
 /** A server that tests may need. To add one, write its file beside this one, and name it here twice. */
-export type ServerName = 'mariadb' | 'postgres' | 'rabbitmq' | 'redis' | 's3' | 'smtp' | 'webPush';
+export type ServerName =
+  | 'directus'
+  | 'mariadb'
+  | 'postgres'
+  | 'rabbitmq'
+  | 'redis'
+  | 's3'
+  | 'smtp'
+  | 'webPush';
 
 /** What tests may need: a server, or a program. */
 export type ServiceName = ServerName | 'chromium';
 
 const servers: Readonly<Record<ServerName, ServerDefinition>> = {
+  directus,
   mariadb,
   postgres,
   rabbitmq,

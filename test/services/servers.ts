@@ -30,6 +30,12 @@ export interface PrivateServer extends SharedServer, AsyncDisposable {
   restart(): Promise<void>;
 }
 
+/** How a {@link PrivateServer} differs from the shared one. */
+export interface PrivateServerOptions {
+  /** Settings for a server that takes them from its environment. Those that its definition gives go before these. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /**
  * The server of the service's variable, or else an instance that all test files of one run share and that ends with the run. Call
  * it only when `service(name)` is not missing.
@@ -49,12 +55,15 @@ export async function sharedServer(name: ServerName): Promise<SharedServer> {
 }
 
 /** Starts an instance for the caller alone. It ends with `await using`, and with this process at the latest. */
-export async function startServer(name: ServerName): Promise<PrivateServer> {
+export async function startServer(
+  name: ServerName,
+  { env = {} }: PrivateServerOptions = {},
+): Promise<PrivateServer> {
   if ((await definitionOf(name).locate()) === undefined)
     throw new Error(`a ${name} of its own cannot be started: ${whatInstalls(name)}`);
   const folder = mkdtempSync(path.join(tmpdir(), `underpin-${name}-`));
   chmodSync(folder, FOLDER_MODE);
-  const keeper = keep(name, folder, process.pid);
+  const keeper = keep(name, folder, process.pid, env);
   const url = await addressIn(name, folder);
   const obey = async (command: string): Promise<void> => {
     const socket = connect(path.join(folder, 'control')).end(command);
@@ -78,11 +87,17 @@ export async function startServer(name: ServerName): Promise<PrivateServer> {
   };
 }
 
-function keep(name: ServerName, folder: string, owner: number): ReturnType<typeof spawn> {
+function keep(
+  name: ServerName,
+  folder: string,
+  owner: number,
+  env: Readonly<Record<string, string>> = {},
+): ReturnType<typeof spawn> {
   const script = path.join(import.meta.dirname, 'keeper-process.ts');
   const keeper = spawn(process.execPath, [script, name, folder, String(owner)], {
     detached: true,
     stdio: 'ignore',
+    env: { ...process.env, ...env },
   });
   keeper.unref();
   return keeper;

@@ -18,9 +18,8 @@ export type DirectusAnswer = (
 ) => void;
 
 /**
- * Stands for a Directus 12 server, in the parts that a client's session and errors depend on: static tokens, login and refresh with single-use
- * refresh tokens (two refreshes at once lose the session), 401 for what has expired, the error bodies, `/server/ping`. What
- * collections answer is told by each test. A real server is heavier by minutes; it checks the same client elsewhere.
+ * Stands for a Directus 12 server that answers as a test tells it to, in ways that a real one cannot be made to: what proxies and
+ * crashes make of its answers, and what it answers at which attempt. The real one has its own tests, `*.e2e.test.ts`.
  */
 export class DirectusServer implements AsyncDisposable {
   readonly url: string;
@@ -72,17 +71,6 @@ export class DirectusServer implements AsyncDisposable {
   /** Tells what a path answers. */
   answer(path: string, answer: DirectusAnswer): void {
     this.#answers.set(path, answer);
-  }
-
-  /** Makes every access token that was given out unknown, as a restart with another secret does. */
-  forgetAccessTokens(): void {
-    this.#access.clear();
-  }
-
-  /** Ends every session. */
-  endSessions(): void {
-    this.#access.clear();
-    this.#refresh.clear();
   }
 
   /** How often a path was asked for. */

@@ -15,13 +15,14 @@ import { subscribe } from '../application/subscribe.ts';
 import { writeArticle } from '../application/write-article.ts';
 import { compose, type Composition } from './composition.ts';
 import type { Tables } from './database/tables.ts';
+import type { DirectusSchema } from './directus/types.ts';
 
 const text = { title: 'A bridge', summary: 'It holds.', body: 'Hello.', section: 'Works' };
-const infrastructure = infrastructureFromEnv<Tables, Composition>((standard, { env }) =>
-  compose(standard, env, () => 'https://gazette.example'),
+const infrastructure = infrastructureFromEnv<Tables, Composition, DirectusSchema>(
+  (standard, { env }) => compose(standard, env, () => 'https://gazette.example'),
 );
 let folder: string;
-let gazette: RunningInfrastructure<StandardComponents<Tables> & Composition>;
+let gazette: RunningInfrastructure<StandardComponents<Tables, DirectusSchema> & Composition>;
 let newsroom: Newsroom;
 
 beforeEach(async () => {

@@ -6,6 +6,9 @@ import type { Newsroom } from '../application/newsroom.ts';
 import { pageCache } from './cache/page-cache.ts';
 import { migrations } from './database/migrations.ts';
 import type { Tables } from './database/tables.ts';
+import { directusArticles } from './directus/articles.ts';
+import { changeWatch } from './directus/change-watch.ts';
+import type { DirectusSchema } from './directus/types.ts';
 import { composeArticleLetter } from './mail/article-letter.ts';
 import { pictureDesk } from './pictures/picture-desk.ts';
 import { composeArticleNotice } from './push/article-notice.ts';
@@ -19,15 +22,17 @@ export interface Composition {
   readonly newsroom: Newsroom;
   /** Where mails end, when they end on this machine. */
   readonly inbox: Inbox | undefined;
+  /** Drops pages whose articles were changed elsewhere, when they are written elsewhere: in Directus. */
+  readonly changes: Managed | undefined;
 }
 
 /** Puts the newsroom together out of the components that the environment chose. Does no I/O. */
 export function compose(
-  standard: StandardComponents<Tables>,
+  standard: StandardComponents<Tables, DirectusSchema>,
   env: Environment,
   siteUrl: () => string,
 ): Composition {
-  const { database, files, cache, queue, mail, push } = standard;
+  const { database, files, cache, queue, mail, push, directus, log } = standard;
   if (!queue.capabilities.transactions) {
     env.problem(
       'QUEUE_URL',
@@ -37,6 +42,7 @@ export function compose(
   }
   const newsroom: Newsroom = {
     ...sqlRepositories(database),
+    ...(directus && { articles: directusArticles(directus) }),
     unitOfWork: database,
     files,
     pages: pageCache(cache),
@@ -53,7 +59,8 @@ export function compose(
   const schema = startStep('schema', async (options) => {
     await database.migrate(migrations, options);
   });
-  return { schema, newsroom, inbox: inboxOf(mail.native) };
+  const changes = directus && changeWatch(newsroom, log);
+  return { schema, newsroom, inbox: inboxOf(mail.native), changes };
 }
 
 // The embedded mailers keep what they sent; those that send to the world do not.

@@ -32,12 +32,14 @@ export interface WebOptions {
   readonly desk: DeskAccess;
   /** Where mails end, when they end on this machine. */
   readonly inbox: Inbox | undefined;
+  /** Where articles are written, when that is not at the desk. */
+  readonly writtenAt?: URL | undefined;
 }
 
 /** All pages, as one fetch handler. */
 export function createApp(
   newsroom: Newsroom,
-  { logger, health, desk, inbox }: WebOptions,
+  { logger, health, desk, inbox, writtenAt }: WebOptions,
 ): Hono<WebEnvironment> {
   const app = new Hono<WebEnvironment>();
 
@@ -82,7 +84,7 @@ export function createApp(
   app.route('/', oneClickRoutes(newsroom));
   app.use(csrf());
   app.route('/', readerRoutes(newsroom));
-  app.route('/desk', deskRoutes(newsroom, desk, inbox));
+  app.route('/desk', deskRoutes(newsroom, { access: desk, inbox, writtenAt }));
 
   app.notFound(async (c) =>
     c.html(

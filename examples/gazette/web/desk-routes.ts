@@ -21,6 +21,7 @@ import {
   type Notice,
   previewPage,
 } from './desk-pages.ts';
+import { messagePage } from './layout.ts';
 import { printable } from './printing.ts';
 import { articleUrl } from './reader-pages.ts';
 import { type WebEnvironment, policyOfLetters } from './web-environment.ts';
@@ -49,8 +50,15 @@ type SentForm = z.output<typeof articleForm>;
 /** What editors see. */
 export function deskRoutes(
   newsroom: Newsroom,
-  access: DeskAccess,
-  inbox: Inbox | undefined,
+  {
+    access,
+    inbox,
+    writtenAt,
+  }: {
+    readonly access: DeskAccess;
+    readonly inbox: Inbox | undefined;
+    readonly writtenAt: URL | undefined;
+  },
 ): Hono<WebEnvironment> {
   const routes = new Hono<WebEnvironment>();
   const { articles, queue, subscribers } = newsroom;
@@ -60,6 +68,22 @@ export function deskRoutes(
     await next();
     c.header('cache-control', 'no-store');
   });
+
+  if (writtenAt !== undefined) {
+    const elsewhere = async (c: Context<WebEnvironment>): Promise<Response> =>
+      await c.html(
+        messagePage(
+          await newsroom.articles.sections(),
+          'Written elsewhere',
+          html`The articles of this newspaper are written in
+            <a href="${writtenAt.href}">Directus</a>.`,
+        ),
+        c.req.method === 'GET' ? 200 : 409,
+      );
+    routes.get('/new', elsewhere);
+    routes.post('/articles', elsewhere);
+    routes.on(['GET', 'POST'], '/articles/:id', elsewhere);
+  }
 
   routes.get('/', async (c) => {
     const [sections, drafts, published, jobs, count] = await Promise.all([

@@ -12,6 +12,7 @@ import { importArticles } from '../application/import-articles.ts';
 import { markdownFolder } from '../infrastructure/articles/markdown-folder.ts';
 import { compose, type Composition } from '../infrastructure/composition.ts';
 import type { Tables } from '../infrastructure/database/tables.ts';
+import type { DirectusSchema } from '../infrastructure/directus/types.ts';
 import { logInfrastructure } from '../infrastructure/logging/operations.ts';
 import { gazetteWorker } from '../infrastructure/queue/worker.ts';
 import { startStep } from '../infrastructure/start-step.ts';
@@ -28,43 +29,49 @@ interface Process extends Composition {
   readonly worker: Worker | undefined;
 }
 
-type Gazette = RunningInfrastructure<StandardComponents<Tables> & Process>;
+type Gazette = RunningInfrastructure<StandardComponents<Tables, DirectusSchema> & Process>;
 
-const infrastructure = infrastructureFromEnv<Tables, Process>((standard, { env }) => {
-  const role = env.oneOf('ROLE', ['all', 'web', 'worker'], { default: 'all' });
-  const siteUrl = siteUrlFrom(env);
-  if (role === 'worker') {
-    if (siteUrl === undefined)
-      env.problem('SITE_URL', 'a worker serves no pages: give the address of those that do', '');
-    const composition = compose(standard, env, () => siteUrl ?? '');
-    const worker = gazetteWorker(standard.queue, composition.newsroom);
-    return { ...composition, server: undefined, articles: undefined, worker };
-  }
-  const host = env.string('HOST', { default: '127.0.0.1' });
-  const port = env.integer('PORT', { default: 4000, min: 0, max: 65_535 });
-  const composition = compose(standard, env, () => siteUrl ?? server.url);
-  const app = createApp(composition.newsroom, {
-    logger: standard.log,
-    health: () => gazette?.health,
-    desk: deskAccessFrom(env, host),
-    inbox: composition.inbox,
-  });
-  const server = new WebServer({ fetch: app.fetch, host, port });
-  const directory = env.string('ARTICLES_DIR', { default: ownDocs });
-  return {
-    ...composition,
-    // Before all that writes: when the port is taken, nothing has been done yet.
-    server,
-    articles: startStep('articles', async () => {
-      const imported = await importArticles(composition.newsroom, markdownFolder(directory));
-      for (const refused of imported.refused)
-        standard.log.warn(refused, 'this file cannot be an article');
-      standard.log.info({ ...imported, directory }, 'articles imported');
-    }),
-    // Last, so that the first pages need not share the processor with their thumbnails.
-    worker: role === 'web' ? undefined : gazetteWorker(standard.queue, composition.newsroom),
-  };
-});
+const infrastructure = infrastructureFromEnv<Tables, Process, DirectusSchema>(
+  (standard, { env }) => {
+    const role = env.oneOf('ROLE', ['all', 'web', 'worker'], { default: 'all' });
+    const siteUrl = siteUrlFrom(env);
+    if (role === 'worker') {
+      if (siteUrl === undefined)
+        env.problem('SITE_URL', 'a worker serves no pages: give the address of those that do', '');
+      const composition = compose(standard, env, () => siteUrl ?? '');
+      const worker = gazetteWorker(standard.queue, composition.newsroom);
+      return { ...composition, server: undefined, articles: undefined, worker };
+    }
+    const host = env.string('HOST', { default: '127.0.0.1' });
+    const port = env.integer('PORT', { default: 4000, min: 0, max: 65_535 });
+    const composition = compose(standard, env, () => siteUrl ?? server.url);
+    const app = createApp(composition.newsroom, {
+      logger: standard.log,
+      health: () => gazette?.health,
+      desk: deskAccessFrom(env, host),
+      inbox: composition.inbox,
+      writtenAt: standard.directus?.url,
+    });
+    const server = new WebServer({ fetch: app.fetch, host, port });
+    const directory = env.string('ARTICLES_DIR', { default: ownDocs });
+    return {
+      ...composition,
+      // Before all that writes: when the port is taken, nothing has been done yet.
+      server,
+      // Where articles come from Directus, none are imported.
+      articles: standard.directus
+        ? undefined
+        : startStep('articles', async () => {
+            const imported = await importArticles(composition.newsroom, markdownFolder(directory));
+            for (const refused of imported.refused)
+              standard.log.warn(refused, 'this file cannot be an article');
+            standard.log.info({ ...imported, directory }, 'articles imported');
+          }),
+      // Last, so that the first pages need not share the processor with their thumbnails.
+      worker: role === 'web' ? undefined : gazetteWorker(standard.queue, composition.newsroom),
+    };
+  },
+);
 
 let gazette: Gazette | undefined;
 

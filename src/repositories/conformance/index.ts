@@ -7,12 +7,18 @@ import { pagingCases } from './paging.ts';
 import { readingCases } from './reading.ts';
 import { transactionsCases } from './transactions.ts';
 import { writingCases } from './writing.ts';
-import type { RepositorySubject } from './support.ts';
+import type { RepositoryCapability, RepositorySubject } from './support.ts';
 
-export { type RepositorySubject, type Sample, sample, type VersionedSample } from './support.ts';
+export {
+  type RepositoryCapability,
+  type RepositorySubject,
+  type Sample,
+  sample,
+  type VersionedSample,
+} from './support.ts';
 
 /** The rules of the repositories port. Each adapter is held to all of them. */
-export const repositoriesConformance: ConformanceSuite<RepositorySubject, 'transactions'> = {
+export const repositoriesConformance: ConformanceSuite<RepositorySubject, RepositoryCapability> = {
   port: 'repositories',
   cases: [
     ...readingCases,

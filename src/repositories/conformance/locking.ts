@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 
 import { type Case, rejectsWith } from './support.ts';
 
-export const lockingCases: readonly Case[] = [
+const rules: readonly Pick<Case, 'id' | 'run'>[] = [
   {
     id: 'version › counts from 1 with every write',
     run: async ({ versioned }) => {
@@ -79,3 +79,15 @@ export const lockingCases: readonly Case[] = [
     },
   },
 ];
+
+export const lockingCases: readonly Case[] = rules.map((rule) => ({
+  ...rule,
+  requires: ['versions'],
+  unsupported: async (subject) => {
+    await rejectsWith(
+      // Making it is what is refused.
+      Promise.resolve().then(() => subject.versioned),
+      'unimplemented',
+    );
+  },
+}));

@@ -3,6 +3,9 @@ import assert from 'node:assert/strict';
 import { type ConformanceCase, type ErrorCode, InfrastructureError } from '../../core/index.ts';
 import type { EntityRepository } from '../entity-repository.ts';
 
+/** What an adapter of this port may lack. */
+export type RepositoryCapability = 'transactions' | 'versions' | 'textComparisons' | 'bigintOrder';
+
 /** The entity that the suite stores: a field of every kind. `code` must be unique where it is present. */
 export interface Sample {
   id: string;
@@ -29,14 +32,14 @@ export interface VersionedSample {
 /** What the suite is run on: two empty repositories of one engine. */
 export interface RepositorySubject {
   readonly repository: EntityRepository<Sample>;
-  /** With `version: 'version'`. */
+  /** With `version: 'version'`. A getter that makes it, where the adapter lacks `versions`: it must be refused. */
   readonly versioned: EntityRepository<VersionedSample>;
   /** Runs a function in a transaction, where the adapter declares `transactions`. */
   readonly transaction?: <Result>(fn: () => Promise<Result>) => Promise<Result>;
 }
 
 /** A rule of the repositories port. */
-export type Case = ConformanceCase<RepositorySubject, 'transactions'>;
+export type Case = ConformanceCase<RepositorySubject, RepositoryCapability>;
 
 /** A sample with everything but the id by default. */
 export function sample(id: string, fields: Partial<Sample> = {}): Sample {

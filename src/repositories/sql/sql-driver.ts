@@ -2,7 +2,7 @@ import { type Expression, type Kysely, type SelectQueryBuilder, sql } from 'kyse
 
 import type { Classify, ErrorOrigin } from '../../core/index.ts';
 import type { Database, PreparedQuery, SqlExpressions } from '../../database/index.ts';
-import type { Condition } from '../condition.ts';
+import { afterPlace, all, type Condition } from '../condition.ts';
 import type { DriverFind, RepositoryDriver, Row } from '../driver.ts';
 import { decodeRow, encodeRow, encodeValue, type MappedColumn } from './columns.ts';
 import {
@@ -26,7 +26,12 @@ export interface SqlRepositoryDriverOptions {
 /** Rows in a table. The database has wrapped and classified its own errors, so this has none to add. */
 export class SqlRepositoryDriver implements RepositoryDriver {
   readonly adapter = 'sql';
-  readonly capabilities = { transactions: true } as const;
+  readonly capabilities = {
+    transactions: true,
+    versions: true,
+    textComparisons: true,
+    bigintOrder: true,
+  } as const;
   readonly collection: string;
   readonly fields: ReadonlySet<string>;
   /** The database, which stays its creator's. */
@@ -99,8 +104,12 @@ export class SqlRepositoryDriver implements RepositoryDriver {
     return this.#decode(stored);
   }
 
-  async find({ where, orderBy, limit }: DriverFind, signal?: AbortSignal): Promise<readonly Row[]> {
-    let query = this.#select(this.native.query).where(translate(where, this.#target));
+  async find(
+    { where, orderBy, after, limit }: DriverFind,
+    signal?: AbortSignal,
+  ): Promise<readonly Row[]> {
+    const condition = after === undefined ? where : all([where, afterPlace(orderBy, after)]);
+    let query = this.#select(this.native.query).where(translate(condition, this.#target));
     for (const { field, direction } of orderBy) {
       query = query.orderBy(this.#ordering(field), (order) => {
         const directed = direction === 'asc' ? order.asc() : order.desc();
