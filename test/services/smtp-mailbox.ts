@@ -21,45 +21,53 @@ const TRACE =
 /** A client of its own on the server with this address. */
 export function mailboxOn(address: string): SmtpMailbox {
   const url = new URL(address);
-  const folder = url.searchParams.get('folder');
-  if (folder === null) throw new Error('SMTP_URL names no folder with what was delivered');
   url.search = '';
   const client = `client-${randomBytes(8).toString('hex')}.example`;
   return {
     options: {
       url: url.href,
       name: client,
-      tls: { ca: readFileSync(path.join(folder, 'certificate.pem')) },
+      tls: { ca: readFileSync(path.join(folderOf(address), 'certificate.pem')) },
     },
-    async received() {
-      await whenDelivered(folder);
-      const inbox = path.join(folder, 'mail', 'inbox', 'new');
-      const messages = new Map<string, { from: string; raw: Buffer }>();
-      for (const file of existsSync(inbox) ? readdirSync(inbox) : []) {
-        const copy = readFileSync(path.join(inbox, file));
-        const trace = TRACE.exec(copy.toString('latin1'));
-        if (!trace?.groups) throw new Error(`${file} is not as Postfix writes it`);
-        const { from = '', message = '' } = trace.groups;
-        if (trace.groups['client'] !== client) continue;
-        // A folder's files have the machine's line ends.
-        const raw = copy.subarray(trace[0].length).toString('latin1').replaceAll('\n', '\r\n');
-        messages.set(message, { from, raw: Buffer.from(raw, 'latin1') });
-      }
-      const recipients = recipientsIn(readFileSync(path.join(folder, 'log'), 'utf8'));
-      const sorted = [...messages].toSorted(([a], [b]) => (a < b ? -1 : 1));
-      return await Promise.all(
-        sorted.map(async ([message, { from, raw }]) => {
-          const [, id = ''] = /^Message-ID: <(.*)>\r$/im.exec(raw.toString('latin1')) ?? [];
-          return await parseReceivedMail(raw, {
-            id,
-            idempotencyKey: undefined,
-            receivedAt: new Date(),
-            envelope: { from, to: recipients.get(message) ?? [] },
-          });
-        }),
-      );
-    },
+    received: async () => await deliveredOn(address, client),
   };
+}
+
+/** What the server with this address took so far, from one client or from all, in that order, once it has delivered all of it. */
+export async function deliveredOn(address: string, client?: string): Promise<ReceivedMail[]> {
+  const folder = folderOf(address);
+  await whenDelivered(folder);
+  const inbox = path.join(folder, 'mail', 'inbox', 'new');
+  const messages = new Map<string, { from: string; raw: Buffer }>();
+  for (const file of existsSync(inbox) ? readdirSync(inbox) : []) {
+    const copy = readFileSync(path.join(inbox, file));
+    const trace = TRACE.exec(copy.toString('latin1'));
+    if (!trace?.groups) throw new Error(`${file} is not as Postfix writes it`);
+    const { from = '', message = '' } = trace.groups;
+    if (client !== undefined && trace.groups['client'] !== client) continue;
+    // A folder's files have the machine's line ends.
+    const raw = copy.subarray(trace[0].length).toString('latin1').replaceAll('\n', '\r\n');
+    messages.set(message, { from, raw: Buffer.from(raw, 'latin1') });
+  }
+  const recipients = recipientsIn(readFileSync(path.join(folder, 'log'), 'utf8'));
+  const sorted = [...messages].toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return await Promise.all(
+    sorted.map(async ([message, { from, raw }]) => {
+      const [, id = ''] = /^Message-ID: <(.*)>\r$/im.exec(raw.toString('latin1')) ?? [];
+      return await parseReceivedMail(raw, {
+        id,
+        idempotencyKey: undefined,
+        receivedAt: new Date(),
+        envelope: { from, to: recipients.get(message) ?? [] },
+      });
+    }),
+  );
+}
+
+function folderOf(address: string): string {
+  const folder = new URL(address).searchParams.get('folder');
+  if (folder === null) throw new Error('SMTP_URL names no folder with what was delivered');
+  return folder;
 }
 
 /** Accepted recipients by message. From the log, since Postfix delivers one copy to addresses that differ in case alone. */

@@ -4,7 +4,7 @@ import type { Inbox } from 'underpin/mail';
 
 import type { Newsroom } from '../application/newsroom.ts';
 import { pageCache } from './cache/page-cache.ts';
-import { migrations } from './database/migrations.ts';
+import { migrationsFor } from './database/migrations.ts';
 import type { Tables } from './database/tables.ts';
 import { directusArticles } from './directus/articles.ts';
 import { changeWatch } from './directus/change-watch.ts';
@@ -57,7 +57,7 @@ export function compose(
     now: () => new Date(),
   };
   const schema = startStep('schema', async (options) => {
-    await database.migrate(migrations, options);
+    await database.migrate(migrationsFor(database.adapter), options);
   });
   const changes = directus && changeWatch(newsroom, log);
   return { schema, newsroom, inbox: inboxOf(mail.native), changes };

@@ -1,10 +1,16 @@
 import type { Migration } from 'underpin/database';
 
-/** The history of the newspaper's tables. What has been applied anywhere is never edited: add a migration to the end. */
-export const migrations: readonly Migration[] = [
-  {
-    name: '0001-articles-subscribers-devices',
-    up: `
+/**
+ * The history of the newspaper's tables, for the database of this adapter. What has been applied anywhere is never edited: add a
+ * migration to the end.
+ */
+export function migrationsFor(adapter: string): readonly Migration[] {
+  // SQLite takes a text for a number unless it is told not to; the others have no word for it.
+  const strict = adapter === 'sqlite' ? ' strict' : '';
+  return [
+    {
+      name: '0001-articles-subscribers-devices',
+      up: `
       create table article (
         id text primary key,
         slug text not null unique,
@@ -19,7 +25,7 @@ export const migrations: readonly Migration[] = [
         published_at text,
         updated_at text not null,
         version integer not null
-      ) strict;
+      )${strict};
       create index article_by_publication on article (status, published_at, id);
       create index article_by_section on article (section, status, published_at, id);
 
@@ -28,13 +34,14 @@ export const migrations: readonly Migration[] = [
         email text not null unique,
         token text not null unique,
         subscribed_at text not null
-      ) strict;
+      )${strict};
 
       create table device (
         id text primary key,
         target text not null,
         registered_at text not null
-      ) strict;
+      )${strict};
     `,
-  },
-];
+    },
+  ];
+}

@@ -1,0 +1,74 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+import { definitionOf, type ServerName } from '../services/definitions.ts';
+import { type PrivateServer, startServer } from '../services/servers.ts';
+import { service } from '../services/services.ts';
+
+/** Each set of adapters: the server that is hurt, and the variables of its application environment that are used. */
+const sets: readonly (readonly [ServerName, readonly string[]])[] = [
+  ['postgres', ['DATABASE_URL']],
+  ['redis', ['CACHE_URL']],
+  ['redis', ['QUEUE_URL']],
+  ['s3', ['STORAGE_URL', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY']],
+  ['smtp', ['MAIL_URL', 'NODE_EXTRA_CA_CERTS']],
+];
+
+/** An application that has not ended by then never will. Its own deadline is three seconds. */
+const endsWithinMs = 60_000;
+
+const faults = {
+  'while it serves': async () => {},
+  'when it is dead': async (server: PrivateServer) => await server.kill(),
+  'when it hangs': async (server: PrivateServer) => await server.pause(),
+} as const;
+
+describe.each(sets)('shutdown › %s as %j', async (name, variables) => {
+  const { missing } = await service(name);
+
+  describe.skipIf(missing)('an application ends by itself', () => {
+    let folder: string;
+    let server: PrivateServer;
+    let env: Record<string, string>;
+
+    beforeAll(async () => {
+      folder = await mkdtemp(path.join(tmpdir(), 'underpin-shutdown-'));
+      server = await startServer(name);
+      const whole = await definitionOf(name).forApplication(server.url);
+      env = Object.fromEntries(Object.entries(whole).filter(([key]) => variables.includes(key)));
+      expect(Object.keys(env)).toHaveLength(variables.length);
+    });
+
+    afterAll(async () => {
+      await server?.[Symbol.asyncDispose]();
+      await rm(folder, { recursive: true });
+    });
+
+    test.each(Object.entries(faults))('%s', async (_, fault) => {
+      const script = path.join(import.meta.dirname, 'application-process.ts');
+      const child = spawn(process.execPath, ['--conditions=underpin-source', script], {
+        env: { PATH: process.env['PATH'], DATA_DIR: folder, LOG_LEVEL: 'silent', ...env },
+        stdio: ['pipe', 'pipe', 'pipe'],
+        timeout: endsWithinMs,
+      });
+      const complaints = text(child.stderr);
+      const ended = once(child, 'exit');
+      const [first] = await Promise.race([once(child.stdout, 'data'), ended]);
+      expect(`${String(first)}${String(first) === 'ready\n' ? '' : await complaints}`).toBe(
+        'ready\n',
+      );
+      await fault(server);
+      child.stdin.end();
+      expect({ ended: await ended, complaints: await complaints }).toMatchObject({
+        ended: [0, null],
+      });
+      await server.resume().catch(() => {});
+      await server.restart();
+    });
+  });
+});
