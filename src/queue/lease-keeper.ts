@@ -66,7 +66,11 @@ export class LeaseKeeper {
 
   async #extend(): Promise<void> {
     const held = [...this.#attempts].filter(({ isLost }) => !isLost);
-    if (held.length === 0) return;
+    if (held.length === 0) {
+      // No lease is in danger any more.
+      this.#failure = undefined;
+      return;
+    }
     this.#extending = true;
     const { driver, clock, run } = this.#host;
     try {

@@ -85,6 +85,9 @@ describe.skipIf(missing)('sqlQueue › a PostgreSQL that is killed and comes bac
     const atomic = numbersOf('atomic');
     expect(accepted.filter((number) => !atomic.includes(number))).toEqual([]);
     expect(new Set(atomic).size).toBe(atomic.length);
-    expect((await worker.checkHealth()).status).toBe('ok');
+    await vi.waitUntil(async () => (await worker.checkHealth()).status === 'ok', {
+      timeout: 60_000,
+      interval: 100,
+    });
   });
 });

@@ -1,6 +1,6 @@
 import { type Expression, type RawBuilder, sql } from 'kysely';
 
-import type { Database, Migration, PreparedQuery } from '../../database/index.ts';
+import type { Database, Migration, Parameter, PreparedQuery } from '../../database/index.ts';
 import type { Claim, ClaimRequest, Settlement } from '../driver.ts';
 import { prepare, type QueueDialect } from './dialect.ts';
 import type { ClaimedRow, NewRow, QueueTables } from './row.ts';
@@ -37,6 +37,9 @@ const migrations: readonly Migration[] = [
   },
 ];
 
+/** Up to so many names a claim has a line of SQL for each; SQLite takes 500, and compiles them ever more slowly. */
+const mostLines = 100;
+
 type Prepared<Parameters extends object, Row = never> = PreparedQuery<Parameters, Row>;
 
 /**
@@ -50,10 +53,8 @@ export class SqliteDialect implements QueueDialect {
   readonly clock: RawBuilder<number | null> = sql`null`;
   readonly #database: Database<QueueTables>;
   readonly #insert: Prepared<NewRow>;
-  readonly #claim: Prepared<
-    { names: string; limit: number; now: number; leaseUntil: number },
-    ClaimedRow
-  >;
+  /** By the number of names. */
+  readonly #claims = new Map<number, Prepared<Record<string, unknown>, ClaimedRow>>();
   // The settlements. Each changes the one row whose claim is still held, or none.
   readonly #completed: Prepared<Claim>;
   readonly #kept: Prepared<Claim & { now: number; keepUntil: number }>;
@@ -75,25 +76,6 @@ export class SqliteDialect implements QueueDialect {
           ${parameter('context')}, 'waiting', 0, 0, ${parameter('max_attempts')},
           ${parameter('available_at')}, ${parameter('created_at')}, ${parameter('deduplication_key')}
         ) on conflict do nothing`,
-    );
-    // Each name's line is read in the order of its index and no further than the limit, however many wait behind. It goes
-    // through a JSON array, since SQLite has no lateral joins, and 500 members of a union at most.
-    this.#claim = prepare(
-      database,
-      (parameter) => sql`
-        update underpin_job set state = 'active', generation = generation + 1,
-          attempts = attempts + 1, lease_until = ${parameter('leaseUntil')}
-        where id in (
-          select job.id from json_each(${parameter('names')}) as wanted, json_each((
-            select json_group_array(id) from (
-              select id from underpin_job
-              where state = 'waiting' and name = wanted.value and available_at <= ${parameter('now')}
-              order by available_at, id limit ${parameter('limit')}
-            )
-          )) as line join underpin_job as job on job.id = line.value
-          order by job.available_at, job.id limit ${parameter('limit')}
-        )
-        returning id, generation, name, version, payload, context, attempts, max_attempts, created_at, available_at`,
     );
     this.#completed = prepare(
       database,
@@ -165,7 +147,24 @@ export class SqliteDialect implements QueueDialect {
     { names, ...request }: ClaimRequest,
     signal: AbortSignal | undefined,
   ): Promise<readonly ClaimedRow[]> {
-    return await this.#claim.execute({ ...request, names: JSON.stringify(names) }, { signal });
+    const isMany = names.length > mostLines;
+    const key = isMany ? Infinity : names.length;
+    let statement = this.#claims.get(key);
+    if (statement === undefined) {
+      statement = prepare(
+        this.#database,
+        (parameter) => sql`
+          update underpin_job set state = 'active', generation = generation + 1,
+            attempts = attempts + 1, lease_until = ${parameter('leaseUntil')}
+          where id in (${isMany ? firstOfMany(parameter) : first(names.length, parameter)})
+          returning id, generation, name, version, payload, context, attempts, max_attempts, created_at, available_at`,
+      );
+      this.#claims.set(key, statement);
+    }
+    const parameters = isMany
+      ? { names: JSON.stringify(names) }
+      : Object.fromEntries(names.map((name, index) => [`name${index}`, name]));
+    return await statement.execute({ ...request, ...parameters }, { signal });
   }
 
   async settle(
@@ -276,4 +275,35 @@ export class SqliteDialect implements QueueDialect {
       { signal },
     );
   }
+}
+
+// Each name's line is read in the order of its index and no further than the limit, however many wait behind.
+
+/** The ids of the jobs that come first, of so many names, whose parameters are `name0`, `name1`, …. */
+function first(names: number, parameter: Parameter<Record<string, unknown>>): RawBuilder<unknown> {
+  const line = (columns: RawBuilder<unknown>, index: number): RawBuilder<unknown> => sql`
+    select ${columns} from underpin_job
+    where state = 'waiting' and name = ${parameter(`name${index}`)} and available_at <= ${parameter('now')}
+    order by available_at, id limit ${parameter('limit')}`;
+  if (names === 1) return line(sql`id`, 0);
+  const lines = Array.from(
+    { length: names },
+    (_, index) => sql`select * from (${line(sql`id, available_at`, index)})`,
+  );
+  return sql`
+    select id from (${sql.join(lines, sql` union all `)})
+    order by available_at, id limit ${parameter('limit')}`;
+}
+
+/** The same of the names in the JSON array `names`, through another array: SQLite has no lateral joins. */
+function firstOfMany(parameter: Parameter<Record<string, unknown>>): RawBuilder<unknown> {
+  return sql`
+    select job.id from json_each(${parameter('names')}) as wanted, json_each((
+      select json_group_array(id) from (
+        select id from underpin_job
+        where state = 'waiting' and name = wanted.value and available_at <= ${parameter('now')}
+        order by available_at, id limit ${parameter('limit')}
+      )
+    )) as line join underpin_job as job on job.id = line.value
+    order by job.available_at, job.id limit ${parameter('limit')}`;
 }
