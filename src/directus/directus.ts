@@ -62,7 +62,7 @@ interface DirectusDriver<Schema> extends Driver {
 const LOGOUT_TIMEOUT_MS = 2000;
 
 /**
- * A client of a Directus server, on its SDK. Makes no request by itself; with an email, {@link DirectusClient.start} logs in.
+ * A client of a Directus server, on its SDK. {@link DirectusClient.start} logs in, or asks whose the static token is.
  *
  * @example
  * const directus = directusClient<Schema>({ url: env.string('DIRECTUS_URL'), token: env.secret('DIRECTUS_TOKEN') });
@@ -152,7 +152,13 @@ function makeDriver<Schema>(
     native,
     classify: classifySdkError,
     start: async (signal) => {
-      await session.token(signal);
+      const token = await session.token(signal);
+      if (!session.isStatic) return;
+      // A login has shown that Directus is there and knows the user; whoever has a token may ask who it is.
+      const headers = { authorization: `Bearer ${token.reveal()}` };
+      const init = { headers, ...(signal && { signal }) };
+      const response = await send(endpoint(url, '/users/me?fields=id'), init);
+      await response.body?.cancel();
     },
     checkHealth: async (signal) => {
       const response = await send(endpoint(url, '/server/ping'), signal ? { signal } : {});

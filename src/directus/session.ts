@@ -65,6 +65,11 @@ export class DirectusSession {
     }
   }
 
+  /** Whether the token was given, and can be no other. */
+  get isStatic(): boolean {
+    return this.#credentials.token !== undefined;
+  }
+
   /** An access token that is good for now. */
   async token(signal?: AbortSignal): Promise<Redacted> {
     if (this.#tokens !== undefined && this.#clock.now() < this.#tokens.renewAt)
@@ -79,7 +84,7 @@ export class DirectusSession {
 
   /** Drops an access token that the server refused. Tells whether there can be another. */
   refuse(access: Redacted): boolean {
-    if (this.#credentials.token !== undefined) return false;
+    if (this.isStatic) return false;
     // Somebody else may have renewed it already.
     if (this.#tokens?.access === access) this.#tokens = { ...this.#tokens, renewAt: 0 };
     return true;

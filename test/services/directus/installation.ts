@@ -101,7 +101,8 @@ async function install(installation: DirectusInstallation): Promise<void> {
     const options = { cwd: folder, maxBuffer: 64 * 2 ** 20, env: { ...environment(), ...env } };
     await execute('npm', [...args, '--no-audit', '--no-fund', '--loglevel=error'], options);
   };
-  await npm(['ci', '--ignore-scripts']);
+  // SQLite's driver is optional.
+  await npm(['ci', '--include=optional', '--ignore-scripts']);
   await npm(['rebuild', 'node', '--ignore-scripts=false']);
   // The headers that the native packages are built with must be those of the Node that they run on.
   await npm(['rebuild', ...builtPackages, '--ignore-scripts=false'], {
