@@ -10,10 +10,10 @@ import {
 import { type Condition, equals, everything } from '../condition.ts';
 import type { DriverFind, RepositoryDriver, Row } from '../driver.ts';
 import { compareRows } from '../evaluate.ts';
-import type { MappedColumn } from '../sql/columns.ts';
+import { ColumnCodec, type MappedColumn } from '../columns.ts';
 import { type DirectusFilter, type FilterTarget, translate } from './filter.ts';
 import { readOrdered, type Slice } from './ordered-reading.ts';
-import { decodeItem, encodeItem, encodeValue } from './values.ts';
+import { directusValues } from './values.ts';
 
 /** What the repository uses of a `DirectusClient`, whatever its schema. */
 export interface ItemsClient {
@@ -60,6 +60,7 @@ export class DirectusRepositoryDriver implements RepositoryDriver {
   readonly #names: readonly string[];
   readonly #id: MappedColumn;
   readonly #target: FilterTarget;
+  readonly #codec: ColumnCodec;
   readonly #origin: ErrorOrigin;
   /** The most items that the server gives at once; told by it at the start. */
   #mostAtOnce = Number.POSITIVE_INFINITY;
@@ -74,8 +75,10 @@ export class DirectusRepositoryDriver implements RepositoryDriver {
     this.#id = id;
     this.#path = `/items/${collection}`;
     this.#origin = { component: 'repositories', adapter: this.adapter };
+    this.#codec = new ColumnCodec(columns, directusValues, this.#origin);
     this.#target = {
       columnsByField: new Map(columns.map((column) => [column.field, column])),
+      codec: this.#codec,
       origin: this.#origin,
     };
   }
@@ -132,7 +135,7 @@ export class DirectusRepositoryDriver implements RepositoryDriver {
 
   async insert(rows: readonly Row[], signal?: AbortSignal): Promise<void> {
     // However many they are, they are one transaction of Directus.
-    const items = rows.map((row) => encodeItem(this.#columns, row, this.#origin));
+    const items = rows.map((row) => this.#codec.encodeRow(row));
     await this.#write('POST', items, signal);
   }
 
@@ -148,7 +151,7 @@ export class DirectusRepositoryDriver implements RepositoryDriver {
   }
 
   async replace(row: Row, condition: Condition, signal?: AbortSignal): Promise<boolean> {
-    const { [this.#id.name]: _id, ...data } = encodeItem(this.#columns, row, this.#origin);
+    const { [this.#id.name]: _id, ...data } = this.#codec.encodeRow(row);
     const isMeant = equals(this.#id.field, row[this.#id.field]);
     const filter = translate({ kind: 'all', of: [isMeant, condition] }, this.#target);
     if (filter === false) return false;
@@ -161,7 +164,7 @@ export class DirectusRepositoryDriver implements RepositoryDriver {
     // Directus does not tell how many it deletes.
     const all = { where, orderBy: [], after: undefined, limit: undefined };
     const found = await this.#find(all, [this.#id], signal);
-    const ids = found.map((row) => encodeValue(this.#id, row[this.#id.field], this.#origin));
+    const ids = found.map((row) => this.#codec.encodeValue(this.#id, row[this.#id.field]));
     if (ids.length === 0) return 0;
     if (ids.includes('')) {
       throw new InfrastructureError({
@@ -221,7 +224,7 @@ export class DirectusRepositoryDriver implements RepositoryDriver {
     const fields = columns.map(({ name }) => name);
     const query = { fields, ...asQuery(filter), ...(sort.length > 0 && { sort }), ...range };
     const items = await this.#search(query, signal);
-    return items.map((item) => decodeItem(columns, item, this.#origin));
+    return items.map((item) => this.#codec.decodeRow(item, columns));
   }
 
   async #search(query: object, signal: AbortSignal | undefined): Promise<readonly Item[]> {

@@ -4,10 +4,11 @@ import { InfrastructureError } from '../../core/index.ts';
 import { type Condition, type Order } from '../condition.ts';
 import type { Row } from '../driver.ts';
 import { compareRows } from '../evaluate.ts';
-import { mapColumns } from '../sql/columns.ts';
+import { ColumnCodec, mapColumns } from '../columns.ts';
 import { type FilterTarget, translate } from './filter.ts';
 import { directusRepository, type ItemsClient } from './index.ts';
 import { readOrdered, type Slice } from './ordered-reading.ts';
+import { directusValues } from './values.ts';
 
 const origin = { component: 'repositories', adapter: 'directus' };
 const columns = mapColumns(
@@ -24,6 +25,7 @@ const columns = mapColumns(
 );
 const target: FilterTarget = {
   columnsByField: new Map(columns.map((column) => [column.field, column])),
+  codec: new ColumnCodec(columns, directusValues, origin),
   origin,
 };
 

@@ -1,7 +1,6 @@
 import { type ErrorOrigin, InfrastructureError, invalidArgument } from '../../core/index.ts';
 import type { Condition } from '../condition.ts';
-import type { MappedColumn } from '../sql/columns.ts';
-import { encodeValue } from './values.ts';
+import type { ColumnCodec, MappedColumn } from '../columns.ts';
 
 /** A filter in Directus' language. It is data all the way: a value is never read as anything else. */
 export type DirectusFilter = Readonly<Record<string, unknown>>;
@@ -9,6 +8,7 @@ export type DirectusFilter = Readonly<Record<string, unknown>>;
 /** What a condition is translated for. */
 export interface FilterTarget {
   readonly columnsByField: ReadonlyMap<string, MappedColumn>;
+  readonly codec: ColumnCodec;
   readonly origin: ErrorOrigin;
 }
 
@@ -82,7 +82,7 @@ function translateValues(
 ): DirectusFilter | boolean {
   const column = columnOf(field, target);
   if (values.length === 0) return negated;
-  const encoded = values.map((value) => comparable(column, value, target.origin));
+  const encoded = values.map((value) => comparable(column, value, target));
   const { name, kind } = column;
   let filter: DirectusFilter | boolean;
   if (kind === 'boolean') {
@@ -112,7 +112,7 @@ function translateOrder(
   // The portable class asks for nothing else, without the capability.
   if (by !== 'gt' && by !== 'gte' && by !== 'lt' && by !== 'lte')
     throw new TypeError(`no filter for ${by}`);
-  const encoded = comparable(column, value, target.origin);
+  const encoded = comparable(column, value, target);
   // Directus refuses numbers that may have lost digits, but reads them from text.
   const operand = typeof encoded === 'number' ? String(encoded) : encoded;
   const filter = { [column.name]: { [negated ? opposites[by] : operators[by]]: operand } };
@@ -126,11 +126,15 @@ function orNull(
   return whenNull === 'refused' ? filter : or([filter, { [name]: { _null: true } }]);
 }
 
-function comparable(column: MappedColumn, value: unknown, origin: ErrorOrigin): unknown {
+function comparable(
+  column: MappedColumn,
+  value: unknown,
+  { codec, origin }: FilterTarget,
+): unknown {
   const { field, kind } = column;
   if (kind === 'json' || kind === 'bytes')
     throw invalidArgument(origin, `"${field}" can only be compared with null, since it is ${kind}`);
-  const encoded = encodeValue(column, value, origin);
+  const encoded = codec.encodeValue(column, value);
   if (typeof encoded === 'string' && isTakenForSomethingElse(encoded)) {
     throw new InfrastructureError({
       code: 'unimplemented',

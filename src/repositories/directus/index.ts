@@ -1,10 +1,10 @@
 import { type ErrorOrigin, invalidArgument } from '../../core/index.ts';
 import type { EntityId, IdFieldOf } from '../criteria.ts';
 import { EntityRepository, type RepositoryOptions } from '../entity-repository.ts';
-import { type Columns, mapColumns } from '../sql/columns.ts';
+import { type Columns, mapColumns } from '../columns.ts';
 import { DirectusRepositoryDriver, type ItemsClient } from './directus-driver.ts';
 
-export type { Column, ColumnKind, Columns, ColumnType, ColumnTypeOf } from '../sql/columns.ts';
+export type { Column, ColumnKind, Columns, ColumnType, ColumnTypeOf } from '../columns.ts';
 export type { ItemsClient };
 
 /** Options of {@link directusRepository}. */

@@ -2,7 +2,7 @@ import { type ErrorOrigin, InfrastructureError } from '../../core/index.ts';
 import type { Order } from '../condition.ts';
 import type { Row } from '../driver.ts';
 import { compareRows } from '../evaluate.ts';
-import type { MappedColumn } from '../sql/columns.ts';
+import type { MappedColumn } from '../columns.ts';
 import { and, type DirectusFilter, type FilterTarget, translate } from './filter.ts';
 
 /** A part of the items that a filter lets through, in an order. */

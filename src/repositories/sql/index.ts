@@ -2,11 +2,11 @@ import { type ErrorOrigin, invalidArgument } from '../../core/index.ts';
 import type { Database } from '../../database/index.ts';
 import type { EntityId, IdFieldOf } from '../criteria.ts';
 import { EntityRepository, type RepositoryOptions } from '../entity-repository.ts';
-import { type Columns, mapColumns, type MappedColumn } from './columns.ts';
+import { type Columns, mapColumns, type MappedColumn } from '../columns.ts';
 import { SqlRepositoryDriver } from './sql-driver.ts';
 import type { AnySchema } from './translate.ts';
 
-export type { Column, ColumnKind, Columns, ColumnType, ColumnTypeOf } from './columns.ts';
+export type { Column, ColumnKind, Columns, ColumnType, ColumnTypeOf } from '../columns.ts';
 
 /** A Database of any schema. Kysely's own type is invariant in its schema, so the part of it that has none. */
 export type AnyDatabase = Pick<

@@ -1,10 +1,10 @@
 import { type Expression, type Kysely, type SelectQueryBuilder, sql } from 'kysely';
 
-import type { Classify, ErrorOrigin } from '../../core/index.ts';
+import type { Classify } from '../../core/index.ts';
 import type { Database, PreparedQuery, SqlExpressions } from '../../database/index.ts';
+import { ColumnCodec, type MappedColumn } from '../columns.ts';
 import { afterPlace, all, type Condition } from '../condition.ts';
 import type { DriverFind, RepositoryDriver, Row } from '../driver.ts';
-import { decodeRow, encodeRow, encodeValue, type MappedColumn } from './columns.ts';
 import {
   type AnySchema,
   columnOf,
@@ -12,6 +12,7 @@ import {
   translate,
   type TranslationTarget,
 } from './translate.ts';
+import { sqlValues } from './values.ts';
 
 type Stored = Record<string, unknown>;
 
@@ -42,7 +43,7 @@ export class SqlRepositoryDriver implements RepositoryDriver {
   readonly #expressions: SqlExpressions;
   readonly #id: MappedColumn;
   readonly #target: TranslationTarget;
-  readonly #origin: ErrorOrigin;
+  readonly #codec: ColumnCodec;
   // Built once: what a repository does most is the same statement each time.
   readonly #selectOne: PreparedQuery<{ id: unknown }, Stored>;
   readonly #selectMany: PreparedQuery<{ ids: unknown }, Stored>;
@@ -57,11 +58,12 @@ export class SqlRepositoryDriver implements RepositoryDriver {
     this.#names = columns.map(({ name }) => name);
     this.#id = id;
     this.#expressions = database.dialect.expressions;
-    this.#origin = { component: 'repositories', adapter: this.adapter };
+    const origin = { component: 'repositories', adapter: this.adapter };
+    this.#codec = new ColumnCodec(columns, sqlValues, origin);
     this.#target = {
       expressions: this.#expressions,
       columnsByField: new Map(columns.map((column) => [column.field, column])),
-      origin: this.#origin,
+      codec: this.#codec,
     };
     this.#selectOne = database.prepare<{ id: unknown }, Stored>((query, parameter) =>
       this.#select(query).where(id.name, '=', parameter('id')),
@@ -96,7 +98,7 @@ export class SqlRepositoryDriver implements RepositoryDriver {
   }
 
   async findByIds(ids: readonly unknown[], signal?: AbortSignal): Promise<readonly Row[]> {
-    const encoded = ids.map((id) => encodeValue(this.#id, id, this.#origin));
+    const encoded = ids.map((id) => this.#codec.encodeValue(this.#id, id));
     const stored =
       encoded.length === 1
         ? await this.#selectOne.execute({ id: encoded[0] }, { signal })
@@ -130,7 +132,7 @@ export class SqlRepositoryDriver implements RepositoryDriver {
   }
 
   async insert(rows: readonly Row[], signal?: AbortSignal): Promise<void> {
-    const [first, ...others] = rows.map((row) => encodeRow(this.#columns, row, this.#origin));
+    const [first, ...others] = rows.map((row) => this.#codec.encodeRow(row));
     if (first === undefined) return;
     if (others.length === 0)
       await this.#write(async () => await this.#insert.execute(first, { signal }), signal);
@@ -143,12 +145,12 @@ export class SqlRepositoryDriver implements RepositoryDriver {
   }
 
   async upsert(row: Row, signal?: AbortSignal): Promise<void> {
-    const encoded = encodeRow(this.#columns, row, this.#origin);
+    const encoded = this.#codec.encodeRow(row);
     await this.#write(async () => await this.#upsert.execute(encoded, { signal }), signal);
   }
 
   async replace(row: Row, condition: Condition, signal?: AbortSignal): Promise<boolean> {
-    const encoded = encodeRow(this.#columns, row, this.#origin);
+    const encoded = this.#codec.encodeRow(row);
     const query = this.native.query
       .updateTable(this.collection)
       .set(encoded)
@@ -202,6 +204,6 @@ export class SqlRepositoryDriver implements RepositoryDriver {
   }
 
   #decode(stored: readonly Stored[]): readonly Row[] {
-    return stored.map((row) => decodeRow(this.#columns, row, this.#origin));
+    return stored.map((row) => this.#codec.decodeRow(row));
   }
 }

@@ -1,15 +1,14 @@
 import { type Expression, expressionBuilder, sql, type SqlBool } from 'kysely';
 
-import type { ErrorOrigin } from '../../core/index.ts';
 import type { SqlExpressions } from '../../database/index.ts';
+import type { ColumnCodec, MappedColumn } from '../columns.ts';
 import type { Condition } from '../condition.ts';
-import { encodeValue, type MappedColumn } from './columns.ts';
 
 /** What the translation needs of a repository. */
 export interface TranslationTarget {
   readonly columnsByField: ReadonlyMap<string, MappedColumn>;
   readonly expressions: SqlExpressions;
-  readonly origin: ErrorOrigin;
+  readonly codec: ColumnCodec;
 }
 
 /** The tables as Kysely sees them here: any table with any columns. */
@@ -53,7 +52,7 @@ function translatePart(
     case 'in': {
       if (condition.values.length === 0) return sql<SqlBool>`1 = 0`;
       const column = columnOf(condition.field, target);
-      const values = condition.values.map((value) => encodeValue(column, value, target.origin));
+      const values = condition.values.map((value) => target.codec.encodeValue(column, value));
       return withoutNull(builder(column.name, 'in', values), column, exact);
     }
     case 'compare':
@@ -79,7 +78,7 @@ function translateComparison(
 ): Expression<SqlBool> {
   const column = columnOf(field, target);
   if (value === null) return builder(column.name, 'is', null);
-  const encoded = encodeValue(column, value, target.origin);
+  const encoded = target.codec.encodeValue(column, value);
   const ref = sql.ref(column.name);
   const { expressions } = target;
   switch (by) {

@@ -1,0 +1,55 @@
+import type { ValueForm } from '../columns.ts';
+
+/** Values as parameters of statements, and as columns of their results. */
+export const sqlValues: ValueForm = {
+  encode(kind, value) {
+    switch (kind) {
+      case 'boolean':
+        return value === true ? 1 : 0;
+      case 'date':
+        return (value as Date).toISOString();
+      case 'json':
+        return JSON.stringify(value);
+      case 'text':
+      case 'integer':
+      case 'real':
+      case 'bigint':
+      case 'bytes':
+      default:
+        return value;
+    }
+  },
+
+  decode(kind, kept) {
+    switch (kind) {
+      case 'text':
+        return typeof kept === 'string' ? kept : undefined;
+      case 'integer':
+        return Number.isSafeInteger(kept) ? kept : undefined;
+      case 'real':
+        // A column of integer affinity gives large whole numbers as bigint.
+        return typeof kept === 'number' || typeof kept === 'bigint' ? Number(kept) : undefined;
+      case 'bigint':
+        return typeof kept === 'bigint' || Number.isSafeInteger(kept)
+          ? BigInt(kept as number | bigint)
+          : undefined;
+      case 'boolean':
+        // Engines that have the type give it as such.
+        if (typeof kept === 'boolean') return kept;
+        return kept === 0 || kept === 1 ? kept === 1 : undefined;
+      case 'date': {
+        const date = new Date(typeof kept === 'string' ? kept : Number.NaN);
+        return Number.isNaN(date.getTime()) ? undefined : date;
+      }
+      case 'bytes':
+        return kept instanceof Uint8Array ? kept : undefined;
+      case 'json':
+      default:
+        try {
+          return JSON.parse(String(kept)) as unknown;
+        } catch {
+          return undefined;
+        }
+    }
+  },
+};
