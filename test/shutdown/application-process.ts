@@ -3,6 +3,7 @@
 
 import { once } from 'node:events';
 
+import { readMe } from '@directus/sdk';
 import { infrastructureFromEnv } from 'underpin';
 import { defineJob, type Worker } from 'underpin/queue';
 import { z } from 'zod';
@@ -23,6 +24,7 @@ await app.mail.send({
   subject: 'Shutdown',
   text: 'Here.',
 });
+await app.directus?.request(readMe());
 process.stdout.write('ready\n');
 
 process.stdin.resume();

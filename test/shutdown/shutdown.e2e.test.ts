@@ -15,6 +15,7 @@ const sets: readonly (readonly [ServerName, readonly string[]])[] = [
   ['postgres', ['DATABASE_URL']],
   ['redis', ['CACHE_URL']],
   ['redis', ['QUEUE_URL']],
+  ['directus', ['DIRECTUS_URL', 'DIRECTUS_EMAIL', 'DIRECTUS_PASSWORD']],
   ['s3', ['STORAGE_URL', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY']],
   ['smtp', ['MAIL_URL', 'NODE_EXTRA_CA_CERTS']],
 ];
