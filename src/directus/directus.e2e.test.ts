@@ -460,8 +460,11 @@ describe.skipIf(missing)('directus › a real server with a rate limit', () => {
     const strict = connect({ url, token, policy: noPolicy });
     let error: InfrastructureError | undefined;
     while (error === undefined) {
-      const asked = await strict.request(readMe()).catch((reason: unknown) => reason);
-      if (InfrastructureError.is(asked)) error = asked;
+      // All at once: however slow the machine is, they come within the second.
+      const calls = Array.from({ length: 100 }, async () => await strict.request(readMe()));
+      for (const result of await Promise.allSettled(calls))
+        if (result.status === 'rejected' && InfrastructureError.is(result.reason))
+          error = result.reason;
     }
     expect(error).toMatchObject({
       code: 'resource-exhausted',
