@@ -26,10 +26,9 @@ export interface RedisQueueOptions extends QueueOptions {
   readonly prefix?: string;
 }
 
-/** A call of the queue is one command, which a Redis that is well answers within milliseconds. */
+/** A call is one command, which a Redis that is well answers within milliseconds. A timeout of the whole would cost, and say no more. */
 const defaultPolicy: Policy = definePolicy('redis', {
-  timeout: '15s',
-  retry: { attempts: 3 },
+  retry: { attempts: 2 },
   attemptTimeout: '5s',
 });
 

@@ -67,8 +67,7 @@ end
 local maxEvents = {}
 local function emit(q, event, id, ...)
   if not maxEvents[q] then
-    call('HSETNX', q .. 'meta', 'opts.maxLenEvents', 10000)
-    maxEvents[q] = call('HGET', q .. 'meta', 'opts.maxLenEvents')
+    maxEvents[q] = call('HGET', q .. 'meta', 'opts.maxLenEvents') or 10000
   end
   call('XADD', q .. 'events', 'MAXLEN', '~', maxEvents[q], '*', 'event', event, 'jobId', id, ...)
 end
