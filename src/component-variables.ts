@@ -146,6 +146,11 @@ export const cacheVariable: ComponentVariable<Cache> = {
   ],
 };
 
+async function openRedisQueue({ url }: Target): Promise<JobQueue> {
+  const { redisQueue } = await import('./queue/redis/index.ts');
+  return redisQueue({ url });
+}
+
 export const queueVariable: ComponentVariable<JobQueue, Database> = {
   name: 'QUEUE_URL',
   schemes: [
@@ -161,6 +166,16 @@ export const queueVariable: ComponentVariable<JobQueue, Database> = {
       form: 'memory:',
       is: 'memory, gone when the process ends',
       open: async () => (await import('./queue/memory.ts')).memoryQueue(),
+    },
+    {
+      form: 'redis://HOST:PORT/DATABASE?prefix=PREFIX',
+      is: 'a Redis that keeps its data, with `USER:PASSWORD@` before the host; database 0 and the prefix `underpin` unless told. Needs `npm install redis`',
+      open: openRedisQueue,
+    },
+    {
+      form: 'rediss://HOST:PORT/DATABASE?prefix=PREFIX',
+      is: 'the same, encrypted',
+      open: openRedisQueue,
     },
   ],
 };

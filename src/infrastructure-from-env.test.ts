@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, expectTypeOf, it } from 'vites
 
 import { z } from 'zod';
 
+import { makeKeyspace } from '../test/services/keyspaces.ts';
 import { sharedServer } from '../test/services/servers.ts';
 import { service } from '../test/services/services.ts';
 import { componentVariables } from './component-variables.ts';
@@ -15,9 +16,11 @@ import type { Managed } from './core/index.ts';
 import type { Database } from './database/index.ts';
 import { infrastructureFromEnv, type StandardComponents } from './index.ts';
 import { defineJob } from './queue/index.ts';
+import { redisQueue } from './queue/redis/index.ts';
 import type { FileStorage } from './storage/index.ts';
 
 const redis = await service('redis');
+
 let folder = '';
 beforeEach(() => {
   folder = mkdtempSync(path.join(tmpdir(), 'underpin-from-env-'));
@@ -125,6 +128,16 @@ describe('each scheme', () => {
     const app = await infrastructureFromEnv().start({ env });
     expect([app.push.adapter, app.push.capabilities.fcm]).toEqual(['web-push', false]);
     await app.stop();
+  });
+
+  it.skipIf(redis.missing)('redis: keeps the jobs there', async () => {
+    const { url, prefix, remove } = await makeKeyspace();
+    const app = await infrastructureFromEnv().start({ env: silent({ QUEUE_URL: url }) });
+    await use(app);
+    await app.stop();
+    await using queue = redisQueue({ url, prefix });
+    expect((await queue.counts({ name: 'resize' })).waiting).toBe(1);
+    await remove();
   });
 
   it('of memory leaves nothing on the disk', async () => {
@@ -282,6 +295,22 @@ describe('mistakes', () => {
     ],
   ])('%s is told', async (_what, env, message) => {
     const told = await mistakes(silent(env));
+    expect(told).toMatch(message);
+    expect(told).not.toContain('hunter2');
+  });
+
+  it.each([
+    ['no host', 'redis://:hunter2@', /QUEUE_URL: url is not written redis:/],
+    ['a database that is no number', 'redis://:hunter2@host/shop', /QUEUE_URL: url is not written/],
+    [
+      'a parameter that is not known',
+      'redis://:hunter2@host?db=2',
+      /QUEUE_URL: url is not written/,
+    ],
+    ['a prefix with a colon', 'redis://:hunter2@host?prefix=a:b', /QUEUE_URL: prefix is empty or/],
+    ['a password that is not encoded', 'rediss://:hunter2%@host', /QUEUE_URL: .* write % as %25/],
+  ])('%s in a Redis URL is told', async (_what, url, message) => {
+    const told = await mistakes(silent({ QUEUE_URL: url }));
     expect(told).toMatch(message);
     expect(told).not.toContain('hunter2');
   });

@@ -5,11 +5,13 @@ import { sql } from 'kysely';
 import { describe, it } from 'vitest';
 
 import { makePostgresDatabase } from '../../test/services/databases.ts';
+import { makeKeyspace } from '../../test/services/keyspaces.ts';
 import { service } from '../../test/services/services.ts';
 import { postgresDatabase } from '../database/postgres/index.ts';
 import { sqliteDatabase } from '../database/sqlite/index.ts';
 import type { Claim, JobState, QueueDriver, Settlement } from './driver.ts';
 import { MemoryQueueDriver } from './memory.ts';
+import { RedisQueueDriver } from './redis/redis-queue-driver.ts';
 import { SqlQueueDriver } from './sql/sql-queue-driver.ts';
 
 type Kind = Settlement['kind'];
@@ -321,6 +323,7 @@ class History {
 }
 
 const postgres = await service('postgres');
+const redis = await service('redis');
 
 describe('queue › any history leaves the jobs as the model has them, none lost and none completed twice', () => {
   it('memory', async () => {
@@ -355,6 +358,19 @@ describe('queue › any history leaves the jobs as the model has them, none lost
         await new History(driver).run(steps);
       }),
       { seed: 20_260_104, numRuns: 50 },
+    );
+  });
+
+  it.skipIf(redis.missing)('redis', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+        const { target, prefix, remove } = await makeKeyspace();
+        const driver = new RedisQueueDriver({ target }, prefix);
+        await new History(driver).run(steps);
+        await driver.close();
+        await remove();
+      }),
+      { seed: 20_260_103, numRuns: 50 },
     );
   });
 });

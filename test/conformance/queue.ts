@@ -8,8 +8,10 @@ import { postgresDatabase } from '../../src/database/postgres/index.ts';
 import { sqliteDatabase } from '../../src/database/sqlite/index.ts';
 import { type QueueSubject, queueConformance } from '../../src/queue/conformance/index.ts';
 import { MemoryQueueDriver } from '../../src/queue/memory.ts';
+import { RedisQueueDriver } from '../../src/queue/redis/redis-queue-driver.ts';
 import { SqlQueueDriver } from '../../src/queue/sql/sql-queue-driver.ts';
 import { makePostgresDatabase } from '../services/databases.ts';
+import { type Keyspace, makeKeyspace } from '../services/keyspaces.ts';
 import { service } from '../services/services.ts';
 import { port, type RegisteredPort } from './registry.ts';
 
@@ -87,6 +89,24 @@ async function postgresServer(): Promise<Opened> {
 }
 
 const postgres = await service('postgres');
+const { missing: redisMissing } = await service('redis');
+const keyspaces = new WeakMap<QueueSubject, Keyspace>();
+
+const redis: Target & { readonly skip: string | undefined } = {
+  adapter: 'redis',
+  capabilities: { transactions: false },
+  skip: redisMissing,
+  async create() {
+    const keyspace = await makeKeyspace();
+    const subject = { driver: new RedisQueueDriver(keyspace, keyspace.prefix) };
+    keyspaces.set(subject, keyspace);
+    return subject;
+  },
+  async dispose(subject) {
+    await subject.driver.close();
+    await keyspaces.get(subject)?.remove();
+  },
+};
 
 /** The queue's suite over its adapters. */
 export const queuePort: RegisteredPort = port(queueConformance, [
@@ -94,4 +114,5 @@ export const queuePort: RegisteredPort = port(queueConformance, [
   sql('sql', sqliteFile),
   sql('sql (memory)', sqliteMemory),
   { ...sql('sql (postgres)', postgresServer), skip: postgres.missing },
+  redis,
 ]);

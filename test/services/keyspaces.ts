@@ -1,0 +1,35 @@
+import { randomUUID } from 'node:crypto';
+
+import { createClient } from 'redis';
+
+import { type RedisTarget, targetOf } from '../../src/queue/redis/target.ts';
+import { sharedServer } from './servers.ts';
+
+/** A beginning of keys on the shared Redis that nobody else uses. */
+export interface Keyspace {
+  /** The server's, with the prefix. */
+  readonly url: string;
+  readonly target: RedisTarget;
+  readonly prefix: string;
+  /** Removes all its keys. */
+  readonly remove: () => Promise<void>;
+}
+
+/** Makes a {@link Keyspace}. Call it only when `service('redis')` is not missing. */
+export async function makeKeyspace(): Promise<Keyspace> {
+  const { url: server } = await sharedServer('redis');
+  const prefix = `test-${randomUUID()}`;
+  const url = `${server}?prefix=${prefix}`;
+  return {
+    url,
+    target: targetOf(url),
+    prefix,
+    remove: async () => {
+      const client = createClient({ url: server });
+      await client.connect();
+      for await (const keys of client.scanIterator({ MATCH: `${prefix}:*`, COUNT: 1000 }))
+        if (keys.length > 0) await client.unlink(keys);
+      client.destroy();
+    },
+  };
+}
