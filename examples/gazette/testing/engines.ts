@@ -43,8 +43,11 @@ export class GazetteOnEngines implements RunningGazette {
     this.#started = started;
   }
 
-  /** `articles` is the folder with what it imports. */
-  static async start(articles: string): Promise<GazetteOnEngines> {
+  /** `articles` is the folder with what it imports; `more` is added to the environment. */
+  static async start(
+    articles: string,
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<GazetteOnEngines> {
     await using started = new AsyncDisposableStack();
     const folder = await mkdtemp(path.join(os.tmpdir(), 'gazette-engines-'));
     started.defer(async () => await rm(folder, { recursive: true }));
@@ -64,6 +67,7 @@ export class GazetteOnEngines implements RunningGazette {
       DATA_DIR: path.join(folder, 'data'),
       ARTICLES_DIR: articles,
       SITE_URL: 'http://localhost:4000',
+      ...more,
     } as Record<string, string>;
     const launch = (role: string): GazetteProcess => {
       const gazette = new GazetteProcess({ ...env, ROLE: role });

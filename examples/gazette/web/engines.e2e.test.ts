@@ -1,12 +1,12 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 
 import { slugify } from '../domain/slug.ts';
 import { type EngineName, GazetteOnEngines, missingEngine } from '../testing/engines.ts';
+import { answerWithinMs, readFor, repeatFor, type Statuses } from '../testing/load.ts';
 
 const missing = await missingEngine();
 
@@ -14,12 +14,6 @@ const subscribers = ['ada@readers.example', 'bob@readers.example'];
 
 /** For so long an engine is away, while the others are under load. */
 const outageMs = 10_000;
-
-/** A page must say something by then, in whatever state the engines are. Its own deadline is shorter: see app.ts. */
-const answerWithinMs = 15_000;
-
-/** What was seen of a kind of request while an engine was away: how often each status came. */
-type Statuses = Record<number, number>;
 
 /** One outage, as readers and editors saw it. */
 interface Outage {
@@ -108,39 +102,22 @@ describe.skipIf(missing)('gazette › two web processes and two workers on real 
   /** Publishes and reads on both web processes until the time is over. */
   async function load(name: string, durationMs: number): Promise<Outage> {
     const accepted: string[] = [];
-    const [front, article, picturesSeen, style, refused]: Statuses[] = [{}, {}, {}, {}, {}];
-    const end = Date.now() + durationMs;
-    const repeat = async (work: (round: number) => Promise<void>): Promise<void> => {
-      for (let round = 0; Date.now() < end; round += 1) {
-        await work(round);
-        await wait(50);
-      }
-    };
-    const read = async (address: string, seen: Statuses = {}): Promise<void> =>
-      await repeat(async (round) => {
-        const { status } = await get(round, address);
-        seen[status] = (seen[status] ?? 0) + 1;
-      });
-    await Promise.all([
-      read('/', front),
-      read('/articles/one', article),
-      read(picture, picturesSeen),
-      read(stylesheet, style),
-      repeat(async (round) => {
+    const refused: Statuses = {};
+    const [seen] = await Promise.all([
+      readFor(durationMs, gazette.urls, {
+        front: '/',
+        article: '/articles/one',
+        picture,
+        style: stylesheet,
+      }),
+      repeatFor(durationMs, async (round) => {
         const title = `During ${name} ${round}`;
         const status = await publish(round, title);
         if (status === 303) accepted.push(title);
-        else if (refused) refused[status] = (refused[status] ?? 0) + 1;
+        else refused[status] = (refused[status] ?? 0) + 1;
       }),
     ]);
-    return {
-      front: front ?? {},
-      article: article ?? {},
-      picture: picturesSeen ?? {},
-      style: style ?? {},
-      accepted,
-      refused: refused ?? {},
-    };
+    return { ...seen, accepted, refused };
   }
 
   /** Whatever was accepted is read on both web processes, has its pictures, and was mailed to everybody. */
