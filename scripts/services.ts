@@ -11,6 +11,7 @@ import {
   type ServiceName,
   serviceNames,
 } from '../test/services/definitions.ts';
+import { isRoot } from '../test/services/processes.ts';
 import { startServer } from '../test/services/servers.ts';
 
 const [command, ...names] = process.argv.slice(2);
@@ -41,8 +42,13 @@ async function up(): Promise<void> {
 async function install(): Promise<void> {
   const wanted = names.length === 0 ? serviceNames : names.map(serviceNamed);
   const missing: ServiceName[] = [];
-  for (const name of wanted)
-    if ((await definitionOf(name).locate()) === undefined) missing.push(name);
+  for (const name of wanted) {
+    const { locate, needsRoot = false } = definitionOf(name);
+    if ((await locate()) !== undefined) continue;
+    if (!needsRoot || isRoot()) missing.push(name);
+    else if (names.length > 0) fail(`${name} can only be started by root.`);
+    else process.stderr.write(`Leaving out ${name}, which only root can start.\n`);
+  }
 
   const packages = missing.flatMap((name) => definitionOf(name).packages);
   if (packages.length > 0) {
@@ -59,12 +65,13 @@ async function install(): Promise<void> {
 }
 
 function apt(...args: readonly string[]): void {
-  const isRoot = process.getuid?.() === 0;
   const line = ['env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', ...args];
-  const [program = '', ...rest] = isRoot ? line : ['sudo', '--non-interactive', ...line];
+  const [program = '', ...rest] = isRoot() ? line : ['sudo', '--non-interactive', ...line];
   const { status, error } = spawnSync(program, rest, { stdio: ['ignore', 2, 2] });
-  if (status !== 0)
-    fail(`apt-get ${args[0]} failed: ${error?.message ?? `it ended with ${status}`}`);
+  if (status !== 0) {
+    const how = error?.message ?? `it ended with ${status}`;
+    fail(`"apt-get ${args.join(' ')}" failed: ${how}. Run it as root, then this again.`);
+  }
 }
 
 function serviceNamed(name: string): ServiceName {

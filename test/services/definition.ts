@@ -6,6 +6,8 @@ export interface ServiceDefinition {
   readonly variable: string;
   /** The Debian packages that install it; empty when npm brings it. */
   readonly packages: readonly string[];
+  /** Whether root alone can install and start it, with `sudo` or without. Default: no. */
+  readonly needsRoot?: boolean;
   /** What remains to be installed after the packages. */
   readonly install?: () => Promise<void>;
   /** Whether the address of the variable leads to it. */

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
 import type { PreparedServer, ServerDefinition, ServerSite, SpawnOptions } from './definition.ts';
-import { freePort, isRunning, signalTrees } from './processes.ts';
+import { freePort, isRoot, isRunning, signalTrees } from './processes.ts';
 
 /** How long a server may take until it serves. Directus is slow on a busy machine. */
 const STARTUP_MS = 120_000;
@@ -28,11 +28,7 @@ export class Instance {
     this.#processes = processes;
   }
 
-  static async start(
-    definition: ServerDefinition,
-    folder: string,
-    binary: string,
-  ): Promise<Instance> {
+  static async start(definition: ServerDefinition, folder: string): Promise<Instance> {
     const processes: Processes = { launched: [], supporting: [] };
     process.on('exit', () => {
       const all = [...processes.launched, ...processes.supporting];
@@ -40,6 +36,8 @@ export class Instance {
       signalTrees(pidsOf(all), 'SIGKILL');
       rmSync(folder, { recursive: true, force: true, maxRetries: 20 });
     });
+    const binary = await definition.locate();
+    if (binary === undefined) throw new Error('it is not installed');
     const server = await definition.prepare(siteOf(folder, binary, processes.supporting));
     // What is spawned from here on is what `launch` spawns: see `#launch`.
     const instance = new Instance(server, processes);
@@ -50,9 +48,9 @@ export class Instance {
 
   /** Ends its processes as a crash of its machine would, if they run. */
   async kill(): Promise<void> {
-    const pids = pidsOf(this.#processes.launched);
-    signalTrees(pids, 'SIGKILL');
-    while (pids.some(isRunning)) await sleep(5);
+    const killed = signalTrees(pidsOf(this.#processes.launched), 'SIGKILL');
+    // One of its children that still ended would keep what its next start needs.
+    while (killed.some(isRunning)) await sleep(5);
   }
 
   /** Stops its processes where they are: connections stay open, and nothing answers. */
@@ -131,11 +129,11 @@ function settings({ env, user, cwd }: SpawnOptions = {}): {
   uid?: number;
   gid?: number;
 } {
-  const isRoot = process.getuid?.() === 0;
   return {
-    env: { ...process.env, ...env },
+    // Servers and their tools lie in folders that are not on everybody's PATH.
+    env: { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin:/sbin`, ...env },
     ...(cwd !== undefined && { cwd }),
-    ...(user !== undefined && isRoot && { uid: idOf('-u', user), gid: idOf('-g', user) }),
+    ...(user !== undefined && isRoot() && { uid: idOf('-u', user), gid: idOf('-g', user) }),
   };
 }
 

@@ -21,10 +21,7 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
 
 try {
   if (!isServerName(name)) throw new Error(`${name} is no server`);
-  const definition = definitionOf(name);
-  const binary = await definition.locate();
-  if (binary === undefined) throw new Error(`${name} is not installed`);
-  const instance = await Instance.start(definition, folder, binary);
+  const instance = await Instance.start(definitionOf(name), folder);
   await obey(instance);
   publish('address', instance.address);
 } catch (error) {

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 import type { ServerDefinition } from './definition.ts';
-import { exchange, firstThatRuns, onPath } from './processes.ts';
+import { exchange, firstThatRuns, isRoot, onPath } from './processes.ts';
 
 /** MariaDB. Its user may do anything, and its database is `underpin`. */
 export const mariadb: ServerDefinition = {
@@ -21,7 +21,7 @@ export const mariadb: ServerDefinition = {
     const port = await freePort();
     const password = randomBytes(12).toString('hex');
     const data = path.join(folder, 'data');
-    const user = process.getuid?.() === 0 ? ['--user=root'] : [];
+    const user = isRoot() ? ['--user=root'] : [];
     await run('mariadb-install-db', [
       '--no-defaults',
       '--auth-root-authentication-method=normal',

@@ -3,7 +3,7 @@ import { globSync, realpathSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 import type { ServerDefinition } from './definition.ts';
-import { exchange, firstThatRuns, onPath } from './processes.ts';
+import { exchange, firstThatRuns, isRoot, onPath } from './processes.ts';
 
 /** PostgreSQL, with passwords by SCRAM. Its user may do anything, and its database is `postgres`. */
 export const postgres: ServerDefinition = {
@@ -27,7 +27,7 @@ export const postgres: ServerDefinition = {
     // It refuses to run as root.
     const asOwner = { user: 'postgres', cwd: '/' };
     const tool = (name: string): string => path.join(path.dirname(realpathSync(binary)), name);
-    if (process.getuid?.() === 0) {
+    if (isRoot()) {
       await run('install', ['-d', '-o', 'postgres', '-m', '700', data]);
       await run('chown', ['postgres', passwordFile]);
     }

@@ -1,8 +1,14 @@
 import { execFile } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import path from 'node:path';
 import { promisify } from 'node:util';
+
+/** Whether this process may do anything. */
+export function isRoot(): boolean {
+  return process.getuid?.() === 0;
+}
 
 /** The absolute paths that these commands would have in the folders of PATH, then in the others. An absolute one stays. */
 export function onPath(commands: readonly string[], ...others: readonly string[]): string[] {
@@ -39,16 +45,25 @@ export function whenAllExist(commands: readonly string[]): string | undefined {
   return found.includes(undefined) ? undefined : found[0];
 }
 
-/** A port of 127.0.0.1 that nobody listens on. */
+/**
+ * A port of 127.0.0.1 that nobody listens on. Of those that systems never choose by themselves: a server that is killed finds its
+ * own free again, whatever was connected or opened meanwhile.
+ */
 export async function freePort(): Promise<number> {
+  for (let attempt = 0; attempt < 100; attempt += 1) {
+    const port = randomInt(10_000, 32_768);
+    if (await isFree(port)) return port;
+  }
+  throw new Error('no port is free');
+}
+
+async function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.on('error', reject).listen(0, '127.0.0.1', resolve);
-  await promise;
-  const address = server.address();
-  server.close();
-  if (address === null || typeof address === 'string') throw new Error('no port is free');
-  return address.port;
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  server.on('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true));
+  const isListening = await promise;
+  if (isListening) await promisify(server.close.bind(server))();
+  return isListening;
 }
 
 /** Whether a URL's server takes a connection, and, when something is to be sent, whether it answers it so. */
@@ -88,47 +103,70 @@ export async function answersHttp(url: string): Promise<boolean> {
   }
 }
 
+/** A text that no other process has had: its id, which systems give out again, and when it began, where that can be told. */
+export function identityOf(pid: number): string {
+  return [pid, statOf(pid)?.started].filter(Boolean).join('-');
+}
+
+/** Whether there is such a process, and it has not ended. One that nobody has asked how it ended has ended too. */
 export function isRunning(pid: number): boolean {
   try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
+    process.kill(pid, 0);
+    return statOf(pid)?.state !== 'Z';
+  } catch (error) {
+    // Somebody else's.
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 
-/** Sends a signal to processes and to all that descend from them, the parents first. Those that are gone are passed over. */
-export function signalTrees(pids: readonly number[], signal: NodeJS.Signals): void {
-  for (const pid of [...pids, ...descendants(pids)]) {
-    try {
-      process.kill(pid, signal);
-    } catch {
-      continue;
+/**
+ * Sends a signal to processes and to all that descend from them, and gives their ids. Those that are gone are passed over. They are
+ * stopped first, so that none of them makes another one unseen.
+ */
+export function signalTrees(pids: readonly number[], signal: NodeJS.Signals): readonly number[] {
+  const known = new Set<number>();
+  for (let found = pids; found.length > 0; found = childrenOf(known)) {
+    for (const pid of found) {
+      known.add(pid);
+      send(pid, 'SIGSTOP');
     }
   }
+  if (signal !== 'SIGSTOP') for (const pid of known) send(pid, signal);
+  return [...known];
 }
 
-/** Linux only; elsewhere none, and a server's children end as their parent's connections do. */
-function descendants(pids: readonly number[]): number[] {
-  if (!existsSync('/proc/self/stat')) return [];
-  const children = new Map<number, number[]>();
-  for (const name of readdirSync('/proc')) {
-    const parent = parentOf(name);
-    if (parent !== undefined) children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
-  }
-  const found: number[] = [];
-  for (let level = pids.flatMap((pid) => children.get(pid) ?? []); level.length > 0;) {
-    found.push(...level);
-    level = level.flatMap((pid) => children.get(pid) ?? []);
-  }
-  return found;
-}
-
-function parentOf(name: string): number | undefined {
-  if (!/^\d+$/.test(name)) return undefined;
+function send(pid: number, signal: NodeJS.Signals): void {
   try {
-    const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
+    process.kill(pid, signal);
+  } catch {
+    // It is gone.
+  }
+}
+
+/** Those that are not among their parents. Linux only; elsewhere none, and a server's children end as their parent's connections do. */
+function childrenOf(parents: ReadonlySet<number>): number[] {
+  if (!existsSync('/proc/self/stat')) return [];
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => !parents.has(pid) && parents.has(statOf(pid)?.parent ?? -1));
+}
+
+interface Stat {
+  readonly state: string;
+  readonly parent: number;
+  /** In a unit of its own. */
+  readonly started: string | undefined;
+}
+
+/** Linux only. */
+function statOf(pid: number): Stat | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     // The command's name stands in parentheses, and may contain anything.
-    return Number(stat.slice(stat.lastIndexOf(')') + 1).split(' ')[2]);
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const [state = '', parent] = fields;
+    return { state, parent: Number(parent), started: fields[19] };
   } catch {
     return undefined;
   }

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { definitionOf, type ServerName } from './definitions.ts';
+import { identityOf } from './processes.ts';
 import { service, whatInstalls } from './services.ts';
 
 /** Servers that do not run as root reach what is theirs in it, and nobody lists it. */
@@ -49,7 +50,7 @@ export async function sharedServer(name: ServerName): Promise<SharedServer> {
   }
   // vitest's test files run in child processes of the one that all of them share.
   const owner = process.env['VITEST'] === undefined ? process.pid : process.ppid;
-  const folder = path.join(tmpdir(), `underpin-${name}-${owner}`);
+  const folder = path.join(tmpdir(), `underpin-${name}-${identityOf(owner)}`);
   if (makeFolder(folder)) keep(name, folder, owner);
   return { url: await addressIn(name, folder) };
 }
@@ -78,7 +79,7 @@ export async function startServer(
     resume: async () => await obey('resume'),
     restart: async () => await obey('restart'),
     async [Symbol.asyncDispose]() {
-      if (keeper.exitCode !== null) return;
+      if (keeper.exitCode !== null || keeper.signalCode !== null) return;
       keeper.ref();
       const ended = once(keeper, 'exit');
       keeper.kill();

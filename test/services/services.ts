@@ -2,6 +2,7 @@ import { appendFileSync } from 'node:fs';
 
 import { scrubCredentials } from '../../src/core/index.ts';
 import { definitionOf, type ServiceName } from './definitions.ts';
+import { isRoot } from './processes.ts';
 
 /** One answer of {@link service}, as `npm test` collects it for its closing table. */
 export interface ServiceUse {
@@ -79,6 +80,7 @@ async function find(name: ServiceName): Promise<Service> {
 
 /** What a person is told to do to have a service. */
 export function whatInstalls(name: ServiceName): string {
+  if (definitionOf(name).needsRoot === true && !isRoot()) return 'be root, who alone can start it,';
   return `run "npm run services -- install ${name}"`;
 }
 

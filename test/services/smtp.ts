@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 import type { ServerDefinition } from './definition.ts';
-import { exchange, whenAllExist } from './processes.ts';
+import { exchange, isRoot, whenAllExist } from './processes.ts';
 
 /** What the server's Postfix takes at most, in bytes. */
 export const MESSAGE_LIMIT: number = 8 * 1024 * 1024;
@@ -16,10 +16,10 @@ export const MESSAGE_LIMIT: number = 8 * 1024 * 1024;
  */
 export const smtp: ServerDefinition = {
   variable: 'SMTP_URL',
+  needsRoot: true,
   packages: ['postfix', 'sasl2-bin', 'libsasl2-modules', 'openssl'],
   answers: async (address) => await exchange(address, '', '220 '),
-  locate: async () =>
-    process.getuid?.() === 0 ? whenAllExist(['postfix', 'saslpasswd2', 'openssl']) : undefined,
+  locate: async () => (isRoot() ? whenAllExist(['postfix', 'saslpasswd2', 'openssl']) : undefined),
   forApplication: async (address) => {
     const url = new URL(address);
     const certificate = path.join(url.searchParams.get('folder') ?? '', 'certificate.pem');

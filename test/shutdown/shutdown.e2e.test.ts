@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 
 import { definitionOf, type ServerName } from '../services/definitions.ts';
 import { type PrivateServer, startServer } from '../services/servers.ts';
@@ -44,6 +44,9 @@ describe.each(sets)('shutdown › %s as %j', async (name, variables) => {
       env = Object.fromEntries(Object.entries(whole).filter(([key]) => variables.includes(key)));
     });
 
+    // Also after a failure, which is then the only one.
+    afterEach(async () => await server.restart());
+
     afterAll(async () => {
       await server?.[Symbol.asyncDispose]();
       await rm(folder, { recursive: true });
@@ -68,8 +71,6 @@ describe.each(sets)('shutdown › %s as %j', async (name, variables) => {
       expect({ ended: await ended, complaints: await complaints }).toMatchObject({
         ended: [0, null],
       });
-      await server.resume().catch(() => {});
-      await server.restart();
     });
   });
 });
