@@ -193,14 +193,26 @@ export function parseRedisUrl(url: Redacted): RedisServer & { readonly prefix?: 
       'url is not redis://USER:PASSWORD@HOST:PORT/DATABASE?prefix=PREFIX, or rediss:// for TLS, where all but the host may be left out',
     );
   }
+  const user = decoded(parsed.username);
+  const password = decoded(parsed.password);
+  if (user !== '' && password === '')
+    throw invalidArgument(origin, 'url has a user and no password: give both, a password, or none');
   return {
     // Brackets are a URL's way to write an IPv6 address.
     host: parsed.hostname.replace(/^\[(.*)\]$/, '$1'),
     port: Number(parsed.port || 6379),
     database: Number(parsed.pathname.slice(1)),
-    username: decodeURIComponent(parsed.username) || 'default',
-    password: parsed.password === '' ? undefined : redact(decodeURIComponent(parsed.password)),
+    username: user || 'default',
+    password: password === '' ? undefined : redact(password),
     isSecure: parsed.protocol === 'rediss:',
     ...(prefix !== undefined && { prefix }),
   };
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw invalidArgument(origin, 'url has a % that encodes nothing: write % as %25');
+  }
 }

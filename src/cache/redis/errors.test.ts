@@ -38,6 +38,15 @@ const answers: readonly (readonly [string, Expected])[] = [
   ['TRYAGAIN Multiple keys request during rehashing of slot', unavailable()],
   ['MISCONF Redis is configured to save RDB snapshots, but it is unable to', unavailable()],
   ['NOREPLICAS Not enough good replicas to write.', unavailable()],
+  // As Redis 6 tells of an error in a script.
+  [
+    "ERR Error running script (call to f_0a9a): @user_script:41: @user_script: 41: -OOM command not allowed when used memory > 'maxmemory'.",
+    refused('resource-exhausted'),
+  ],
+  [
+    'ERR Error running script (call to f_0a9a): @user_script:41: WRONGTYPE Operation against a key',
+    refused('failed-precondition'),
+  ],
   ['MOVED 3999 127.0.0.1:6381', refused('failed-precondition', /Cluster/)],
 ];
 
@@ -116,6 +125,20 @@ describe('cache redis › errors', () => {
   test.each(answers)('%s', (answer, expected) => {
     expect(classifyRedisError(new Error(answer))).toMatchObject({
       code: expected.code,
+    });
+  });
+
+  test('encryption that breaks may have broken after a command was sent', () => {
+    const broken = Object.assign(new Error('bad record mac'), {
+      code: 'ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC',
+    });
+    expect(classifyRedisError(broken)).toMatchObject({ code: 'unavailable', outcome: 'unknown' });
+    const untrusted = Object.assign(new Error('self-signed'), {
+      code: 'DEPTH_ZERO_SELF_SIGNED_CERT',
+    });
+    expect(classifyRedisError(untrusted)).toMatchObject({
+      code: 'failed-precondition',
+      outcome: 'not-applied',
     });
   });
 

@@ -3,6 +3,9 @@ import { systemErrorCode } from '../../core/index.ts';
 
 const notNow: Classification = { code: 'unavailable', outcome: 'not-applied' };
 
+/** Redis 6 tells first in what script it was. */
+const firstWord = /^(?:ERR Error running script .*@user_script: ?\d+: -?)?([A-Z]+)(?= |$)/;
+
 /** By the first word of what the server answers. It answers so before it does anything. */
 const replies: Readonly<Record<string, Classification>> = {
   WRONGPASS: {
@@ -65,7 +68,7 @@ export function classifyRedisError(error: unknown): Classification | undefined {
   if (unsent.has(name)) return notConnected(error);
   if (unanswered.has(name))
     return { code: 'unavailable', message: 'the connection to Redis broke before it answered' };
-  const word = /^[A-Z]+(?= |$)/.exec(error.message)?.[0] ?? '';
+  const word = firstWord.exec(error.message)?.[1] ?? '';
   if (Object.hasOwn(replies, word)) return replies[word];
   if (error.message.startsWith('ERR max number of clients')) {
     return {
@@ -79,13 +82,12 @@ export function classifyRedisError(error: unknown): Classification | undefined {
       message: 'Redis has no database of the number in the URL',
     };
   }
-  if (/CERT|SELF_SIGNED|EPROTO|ERR_SSL/.test(systemErrorCode(error) ?? '')) {
-    return {
-      code: 'failed-precondition',
-      outcome: 'not-applied',
-      message: `no TLS with Redis: ${error.message}`,
-    };
-  }
+  const message = `no TLS with Redis: ${error.message}`;
+  const system = systemErrorCode(error) ?? '';
+  if (/CERT|SELF_SIGNED/.test(system))
+    return { code: 'failed-precondition', outcome: 'not-applied', message };
+  // While a connection is made, or at any time after.
+  if (/EPROTO|ERR_SSL/.test(system)) return { code: 'unavailable', outcome: 'unknown', message };
   return undefined;
 }
 

@@ -19,7 +19,7 @@ export type { RedisClient };
 export interface RedisCacheOptions extends CacheOptions {
   /** `redis://USER:PASSWORD@HOST:PORT/DATABASE?prefix=PREFIX`, or `rediss:` for TLS. All but the host may be left out. */
   readonly url?: Secret;
-  /** For `rediss:`, such as a certificate authority of one's own. */
+  /** Only for `rediss:`, such as a certificate authority of one's own. */
   readonly tls?: ConnectionOptions;
   /** What all keys begin with, in braces. Caches with the same prefix on one database are the same cache. Default that of the URL, or `cache`. */
   readonly prefix?: string;
@@ -48,6 +48,12 @@ const defaultPolicy: Policy = definePolicy('redis', {
 export function redisCache(options: RedisCacheOptions): Cache<RedisCacheDriver> {
   const { tls, client, clock, policy = defaultPolicy } = options;
   const server = options.url === undefined ? undefined : parseRedisUrl(redact(options.url));
+  if (tls !== undefined && server?.isSecure !== true) {
+    throw invalidArgument(
+      { component: 'cache', adapter: 'redis' },
+      'tls is given, and the url does not ask for it: write rediss: in place of redis:',
+    );
+  }
   const { prefix = server?.prefix ?? 'cache' } = options;
   if (!/^[^{}]{1,100}$/.test(prefix)) {
     throw invalidArgument(

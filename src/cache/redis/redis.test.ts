@@ -26,12 +26,17 @@ describe('cache redis › options', () => {
     ['a url without a host', { url: 'redis://' }],
     ['a database that is no number', { url: 'redis://h/a' }],
     ['a parameter that is not known', { url: 'redis://h?x=1' }],
+    ['a password that is not encoded', { url: 'redis://:canary%@h' }],
+    ['a user without a password, which would be nobody', { url: 'redis://canary@h' }],
+    ['tls for a URL without it', { url: 'redis://h', tls: { ca: 'canary' } }],
     ['a prefix with braces', { url: 'redis://h', prefix: '{a}' }],
     ['a prefix of nothing', { url: 'redis://h?prefix=' }],
   ])('%s is refused', (_what, options) => {
-    expect(() => redisCache(options)).toThrow(
+    const make = (): unknown => redisCache(options);
+    expect(make).toThrow(
       expect.objectContaining({ code: 'invalid-argument', component: 'cache', adapter: 'redis' }),
     );
+    expect(make).not.toThrow(/canary/);
   });
 
   test('a URL may leave out all but the host, and hold an IPv6 address and escaped characters', () => {
