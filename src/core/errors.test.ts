@@ -126,6 +126,17 @@ describe('wrapping', () => {
     expect(wrapError(withCode(code), origin)).toMatchObject(expected);
   });
 
+  it.each([
+    ['connect', 'not-applied'],
+    ['read', 'unknown'],
+    ['write', 'unknown'],
+  ])('a host that is not reachable any more: after a failed %s it is %s', (syscall, outcome) => {
+    for (const code of ['EHOSTUNREACH', 'ENETUNREACH']) {
+      const error = Object.assign(withCode(code), { syscall });
+      expect(wrapError(error, origin)).toMatchObject({ code: 'unavailable', outcome });
+    }
+  });
+
   it('a system code is found in nested causes, and the message says both', () => {
     const fetchFailed = new TypeError('fetch failed', {
       cause: withCode('ECONNREFUSED', 'connect ECONNREFUSED 127.0.0.1:1'),

@@ -329,9 +329,11 @@ export const classifySystemError: Classify = (error) => {
     isError(current) && hops < 4;
     current = current.cause, hops += 1
   ) {
-    const code: unknown = (current as NodeJS.ErrnoException).code;
+    const { code, syscall }: NodeJS.ErrnoException = current;
     if (typeof code !== 'string' || !Object.hasOwn(systemCodes, code)) continue;
-    const classification = systemCodes[code];
+    // A connection that was open may have carried what was sent, also when the way to its host is lost.
+    const wasOpen = /^E(?:HOST|NET)UNREACH$/.test(code) && /^(?:read|write)$/.test(syscall ?? '');
+    const classification = wasOpen ? systemCodes['ECONNRESET'] : systemCodes[code];
     // The outer error says only that something failed.
     return classification && current !== error
       ? { ...classification, message: `${messageOf(error)}: ${messageOf(current)}` }
