@@ -16,6 +16,7 @@ beforeEach(() => {
 });
 
 afterEach(() => {
+  vi.restoreAllMocks();
   vi.unstubAllEnvs();
   rmSync(folder, { recursive: true, force: true });
 });
@@ -59,6 +60,14 @@ describe('services › service', () => {
     expect(chromium.missing).toContain('chromium was not found');
     expect(() => chromium.address).toThrow('chromium was not found');
     expect(uses()).toEqual([{ name: 'chromium', missing: chromium.missing }]);
+  });
+
+  test('who is not root is not told to install what only root can start', async () => {
+    vi.stubEnv('SMTP_URL', undefined);
+    vi.spyOn(process, 'getuid').mockReturnValue(1000);
+    const { service } = await import('./services.ts');
+    const { missing } = await service('smtp');
+    expect(missing).toBe('smtp was not found: be root, who alone can start it, or set SMTP_URL');
   });
 
   test('with REQUIRE_SERVICES=1 a missing service is an error', async () => {
