@@ -163,9 +163,9 @@ export class PostgresTransaction implements DriverTransaction {
   #failed(error: unknown): unknown {
     if (isSpoilt(error)) return this.#spoilt(error);
     // Nothing that came before the commit can take effect without it.
-    if (isConnectionLost(error))
+    if (isConnectionLost(error) || error instanceof InfrastructureError)
       return withOutcome(wrapError(error, origin, classifyPostgres(this.#where)), 'not-applied');
-    if (error instanceof Error && !(error instanceof InfrastructureError)) this.#failure ??= error;
+    if (error instanceof Error) this.#failure ??= error;
     return error;
   }
 
