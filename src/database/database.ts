@@ -464,7 +464,7 @@ export class Database<
       };
     }
     try {
-      await scope.commit();
+      await scope.commit(signal);
     } catch (error) {
       return { committed: false, scope, error: this.wrap(error, 'transaction') };
     }

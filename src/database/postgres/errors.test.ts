@@ -200,7 +200,14 @@ function expectIt(
   for (const secret of [password, payload]) expect(shown).not.toContain(secret);
 }
 
-test.each(['EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT', 'ECONNRESET', 'EPIPE', 'ERR_SSL_BAD_RECORD'])(
+test.each([
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ETIMEDOUT',
+  'ECONNRESET',
+  'EPIPE',
+  'ERR_SSL_BAD_RECORD',
+])(
   'database postgres › errors › %s, which a connection in use may have too, leaves the outcome unknown',
   (code) => {
     const error = Object.assign(new Error(`write ${code}`), { code });

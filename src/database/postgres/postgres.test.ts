@@ -428,7 +428,7 @@ describe.skipIf(missing)('database postgres', () => {
     expect(await valueOf('(select count(*) from item)')).toBe(3);
   });
 
-  describe('a close in the midst of', () => {
+  describe('in the midst of', () => {
     beforeAll(async () => {
       await sql`create table slow (id integer)`.execute(database.query);
       await sql`create function slow() returns trigger language plpgsql as
@@ -437,33 +437,49 @@ describe.skipIf(missing)('database postgres', () => {
         for each row execute function slow()`.execute(database.query);
     });
 
+    /** Waits until a statement or a commit of that application sleeps. */
+    const untilAsleep = async (applicationName: string): Promise<void> => {
+      const sleeping = sql`select 1 from pg_stat_activity
+        where application_name = ${applicationName} and wait_event = 'PgSleep'`;
+      while ((await sleeping.execute(watcher.query)).rows.length === 0) await sleep(10);
+    };
+
     const insertSlowly = async (own: PostgresDatabase): Promise<unknown> =>
       await sql`insert into slow values (1)`.execute(own.query);
 
     test.each<[string, string, (own: PostgresDatabase) => Promise<unknown>]>([
-      ['a write leaves its outcome unknown', 'unknown', insertSlowly],
+      ['a write, a close leaves its outcome unknown', 'unknown', insertSlowly],
       [
-        'a commit leaves its outcome unknown',
+        'a commit, a close leaves its outcome unknown',
         'unknown',
         async (own) => await own.transaction(async () => await insertSlowly(own)),
       ],
       [
-        'a transaction before its commit applies nothing',
+        'a transaction before its commit, a close applies nothing',
         'not-applied',
         async (own) =>
-          await own.transaction(
-            async () => await sql`select pg_sleep(600)`.execute(own.query),
-          ),
+          await own.transaction(async () => await sql`select pg_sleep(600)`.execute(own.query)),
       ],
     ])('%s', async (_, outcome, act) => {
       const applicationName = randomUUID();
       const own = postgresDatabase({ url: made.url, policy: noPolicy, applicationName });
       const failed = act(own).catch((error: unknown) => error);
-      const sleeping = sql`select 1 from pg_stat_activity
-        where application_name = ${applicationName} and wait_event = 'PgSleep'`;
-      while ((await sleeping.execute(watcher.query)).rows.length === 0) await sleep(10);
+      await untilAsleep(applicationName);
       await own.close();
       expect(await failed).toMatchObject({ code: 'failed-precondition', outcome });
+    });
+
+    test('a commit, an abort rolls back', async () => {
+      const controller = new AbortController();
+      const committing = database.transaction(async () => await insertSlowly(database), {
+        signal: controller.signal,
+      });
+      const failed = committing.catch((error: unknown) => error);
+      await untilAsleep('tested');
+      controller.abort();
+      expect(await failed).toMatchObject({ code: 'cancelled', outcome: 'not-applied' });
+      expect(await valueOf('(select count(*) from slow)')).toBe(0);
+      expect(idle()).toBe(0);
     });
   });
 

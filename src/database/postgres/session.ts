@@ -65,8 +65,8 @@ export class PostgresSession {
   }
 
   /** Commits the transaction. Gives false when the server rolled it back instead, since a statement in it had failed. */
-  async commit(): Promise<boolean> {
-    const { command } = await this.#inTurn(() => this.#client.query('commit'), {});
+  async commit(signal?: AbortSignal): Promise<boolean> {
+    const { command } = await this.#inTurn(() => this.#client.query('commit'), { signal });
     return command === 'COMMIT';
   }
 
