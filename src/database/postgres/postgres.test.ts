@@ -470,16 +470,18 @@ describe.skipIf(missing)('database postgres', () => {
     });
 
     test('a commit, an abort rolls back', async () => {
+      const applicationName = randomUUID();
+      await using own = postgresDatabase({ url: made.url, policy: noPolicy, applicationName });
       const controller = new AbortController();
-      const committing = database.transaction(async () => await insertSlowly(database), {
+      const committing = own.transaction(async () => await insertSlowly(own), {
         signal: controller.signal,
       });
       const failed = committing.catch((error: unknown) => error);
-      await untilAsleep('tested');
+      await untilAsleep(applicationName);
       controller.abort();
       expect(await failed).toMatchObject({ code: 'cancelled', outcome: 'not-applied' });
       expect(await valueOf('(select count(*) from slow)')).toBe(0);
-      expect(idle()).toBe(0);
+      expect(own.native.pool).toMatchObject({ totalCount: 1, idleCount: 1 });
     });
   });
 
