@@ -13,6 +13,7 @@ import {
   operation,
   type OperationAttributes,
   requireCapability,
+  runWithContext,
   systemClock,
   withOutcome,
 } from '../core/index.ts';
@@ -222,7 +223,12 @@ export class Database<
     };
     return await operation('database', 'migrate', { adapter: this.adapter }, async () => {
       try {
-        return await applyMigrations(host, migrations, options);
+        const { signal = currentContext().signal } = options;
+        // For its queries too, whose builders take none.
+        return await runWithContext(
+          signal === undefined ? {} : { signal },
+          async () => await applyMigrations(host, migrations, options),
+        );
       } catch (error) {
         throw this.wrap(error, 'migrate', options.signal);
       }

@@ -173,6 +173,18 @@ const outages: readonly Outage[] = [
     error: notSent,
   },
   {
+    what: 'a migration of a server that hangs, until it is cancelled',
+    call: async (scene) => {
+      await scene.server.pause();
+      const controller = new AbortController();
+      setTimeout(() => {
+        controller.abort();
+      }, 100);
+      return await scene.database.migrate([], { signal: controller.signal });
+    },
+    error: { code: 'cancelled', outcome: 'unknown', retryable: false },
+  },
+  {
     what: 'a stream whose connection is cut between two rows',
     call: async (scene) => {
       const rows = scene.database.query
