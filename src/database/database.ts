@@ -13,6 +13,7 @@ import {
   operation,
   type OperationAttributes,
   requireCapability,
+  runWithContext,
   systemClock,
   withOutcome,
 } from '../core/index.ts';
@@ -222,7 +223,12 @@ export class Database<
     };
     return await operation('database', 'migrate', { adapter: this.adapter }, async () => {
       try {
-        return await applyMigrations(host, migrations, options);
+        const { signal = currentContext().signal } = options;
+        // For its queries too, whose builders take none.
+        return await runWithContext(
+          signal === undefined ? {} : { signal },
+          async () => await applyMigrations(host, migrations, options),
+        );
       } catch (error) {
         throw this.wrap(error, 'migrate', options.signal);
       }
@@ -464,7 +470,7 @@ export class Database<
       };
     }
     try {
-      await scope.commit();
+      await scope.commit(signal);
     } catch (error) {
       return { committed: false, scope, error: this.wrap(error, 'transaction') };
     }

@@ -116,8 +116,11 @@ export interface DriverTransaction {
   savepoint(name: string): void | Promise<void>;
   rollbackToSavepoint(name: string): void | Promise<void>;
   releaseSavepoint(name: string): void | Promise<void>;
-  /** Releases the connection, whether it succeeds or throws; when it throws, nothing of the transaction is left open. */
-  commit(): void | Promise<void>;
+  /**
+   * Releases the connection, whether it succeeds or throws; when it throws, nothing of the transaction is left open. The signal
+   * ends a commit that takes time: it is then undone, or its outcome is `unknown`.
+   */
+  commit(signal?: AbortSignal): void | Promise<void>;
   /** Releases the connection, whether it succeeds or throws; when it throws, nothing of the transaction is left open. */
   rollback(): void | Promise<void>;
 }

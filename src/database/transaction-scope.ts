@@ -85,7 +85,7 @@ export class TransactionScope {
   }
 
   /** Commits, or releases the savepoint. When it throws, this level has been rolled back. */
-  async commit(): Promise<void> {
+  async commit(signal?: AbortSignal): Promise<void> {
     this.#assertActive();
     if (this.#leftover !== undefined) {
       await this.rollback();
@@ -109,7 +109,7 @@ export class TransactionScope {
     this.#state = 'committed';
     if (this.#parent === undefined) {
       try {
-        await this.#transaction.commit();
+        await this.#transaction.commit(signal);
       } catch (error) {
         this.#state = 'rolled back';
         throw error;

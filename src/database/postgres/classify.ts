@@ -191,9 +191,18 @@ function columnsOf(detail: string | undefined): string[] | undefined {
   return names?.split(', ').map((name) => name.replaceAll('"', ''));
 }
 
+/** Codes that only an attempt to connect has. */
+const connecting: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ENOENT',
+]);
+
 const tlsCodes =
   /^(?:CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_TLS_|ERR_SSL_|EPROTO|HOSTNAME_MISMATCH)/;
 
+/** An error that a connection may also have later on than when it is made, upon which nothing has been sent, leaves the outcome open. */
 function classifyConnection(
   error: Error & { code?: unknown },
   where = 'the server',
@@ -203,6 +212,7 @@ function classifyConnection(
   if (tlsCodes.test(code) || /SSL connection/.test(message)) {
     return {
       code: 'failed-precondition',
+      outcome: 'unknown',
       message: `no TLS connection to PostgreSQL at ${where}: check sslmode and the certificates (${message})`,
     };
   }
@@ -234,19 +244,10 @@ function classifyConnection(
       outcome: 'unknown',
       message: `the connection to PostgreSQL at ${where} was lost`,
     };
-  const network: readonly string[] = [
-    'ECONNREFUSED',
-    'ENOTFOUND',
-    'EAI_AGAIN',
-    'EHOSTUNREACH',
-    'ENETUNREACH',
-    'ENOENT',
-    'ETIMEDOUT',
-  ];
-  if (network.includes(code)) {
+  if (connecting.has(code) || ['EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT'].includes(code)) {
     return {
       code: 'unavailable',
-      outcome: code === 'ETIMEDOUT' ? 'unknown' : 'not-applied',
+      outcome: connecting.has(code) ? 'not-applied' : 'unknown',
       message: `PostgreSQL at ${where} cannot be reached (${code}): is it running, and is its address right?`,
     };
   }

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makePostgresDatabase, type TestDatabase } from '../../../test/services/databases.ts';
 import { service } from '../../../test/services/services.ts';
 import { InfrastructureError, subscribeToOperations } from '../../core/index.ts';
+import { classifyPostgres } from './classify.ts';
 import { type PostgresDatabase, postgresDatabase, type PostgresDatabaseOptions } from './index.ts';
 
 const { missing } = await service('postgres');
@@ -198,6 +199,21 @@ function expectIt(
   const shown = `${inspect(error, { depth: 9 })}${JSON.stringify(error)}`;
   for (const secret of [password, payload]) expect(shown).not.toContain(secret);
 }
+
+test.each([
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ETIMEDOUT',
+  'ECONNRESET',
+  'EPIPE',
+  'ERR_SSL_BAD_RECORD',
+])(
+  'database postgres › errors › %s, which a connection in use may have too, leaves the outcome unknown',
+  (code) => {
+    const error = Object.assign(new Error(`write ${code}`), { code });
+    expect(classifyPostgres('h:5432/d')(error)).toMatchObject({ outcome: 'unknown' });
+  },
+);
 
 describe.skipIf(missing)('database postgres › errors', () => {
   let made: TestDatabase;

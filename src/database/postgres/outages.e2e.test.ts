@@ -148,12 +148,41 @@ const outages: readonly Outage[] = [
     error: { code: 'deadline-exceeded', outcome: 'not-applied', retryable: true },
   },
   {
+    what: 'a transaction whose server hangs at the commit, until its deadline',
+    call: async (scene) => {
+      const controller = new AbortController();
+      return await scene.database.transaction(
+        async () => {
+          await insert(scene);
+          await scene.server.pause();
+          setTimeout(() => {
+            controller.abort(new DOMException('late', 'TimeoutError'));
+          }, 100);
+        },
+        { signal: controller.signal },
+      );
+    },
+    error: { code: 'deadline-exceeded', outcome: 'unknown', retryable: true },
+  },
+  {
     what: 'a transaction that cannot begin',
     call: async (scene) => {
       scene.proxy.cutAfter(0, 'request');
       return await scene.database.transaction(async () => undefined);
     },
     error: notSent,
+  },
+  {
+    what: 'a migration of a server that hangs, until it is cancelled',
+    call: async (scene) => {
+      await scene.server.pause();
+      const controller = new AbortController();
+      setTimeout(() => {
+        controller.abort();
+      }, 100);
+      return await scene.database.migrate([], { signal: controller.signal });
+    },
+    error: { code: 'cancelled', outcome: 'unknown', retryable: false },
   },
   {
     what: 'a stream whose connection is cut between two rows',

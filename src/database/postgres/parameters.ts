@@ -1,5 +1,10 @@
 import { invalidArgument } from '../../core/index.ts';
 
+const origin = { component: 'database', adapter: 'postgres' } as const;
+
+/** Parameters in one statement, at most: the protocol counts them in 16 bits. */
+const mostParameters = 65_535;
+
 /** A parameter as it goes over the wire: as text, whose type the server infers from its place, or as bytes. */
 export type WireValue = string | Buffer | null;
 
@@ -14,6 +19,11 @@ export type WireValue = string | Buffer | null;
  * - null: null
  */
 export function toPostgresValues(parameters: readonly unknown[]): WireValue[] {
+  if (parameters.length > mostParameters)
+    throw invalidArgument(
+      origin,
+      `the statement has ${parameters.length} parameters, and PostgreSQL takes ${mostParameters}: run it for fewer rows at a time, or give a list as one array`,
+    );
   return parameters.map((value, index) => toPostgresValue(value, index));
 }
 
@@ -74,9 +84,5 @@ function arrayLiteral(elements: readonly unknown[], index: number): string {
 
 // The value itself stays out of the message.
 function refused(index: number, what: string): Error {
-  return invalidArgument(
-    { component: 'database', adapter: 'postgres' },
-    `parameter ${index + 1} is ${what}`,
-    { parameter: index + 1 },
-  );
+  return invalidArgument(origin, `parameter ${index + 1} is ${what}`, { parameter: index + 1 });
 }

@@ -210,8 +210,10 @@ export class PostgresDriver implements DatabaseDriver {
         statement,
         { chunkSize, signal },
       );
+      // What the query did on its way, by a function that it called.
+      await session.execute('commit');
     } finally {
-      await session.execute('commit').catch(() => undefined);
+      if (session.inTransaction) await session.execute('commit').catch(() => undefined);
       session.release();
     }
   }

@@ -1,6 +1,6 @@
 import type { CompiledQuery } from 'kysely';
 
-import { InfrastructureError, withOutcome, wrapError } from '../../core/index.ts';
+import { abortReason, InfrastructureError, withOutcome, wrapError } from '../../core/index.ts';
 import { inChunks } from '../chunks.ts';
 import type {
   DriverTransaction,
@@ -99,15 +99,17 @@ export class PostgresTransaction implements DriverTransaction {
     await this.#execute(`release savepoint ${quoted(name)}`);
   }
 
-  async commit(): Promise<void> {
+  async commit(signal?: AbortSignal): Promise<void> {
     this.#end();
     try {
       if (this.#broken !== undefined) throw this.#broken;
-      if (!(await this.#session.commit())) throw this.#spoilt();
+      if (!(await this.#session.commit(signal))) throw this.#spoilt();
     } catch (error) {
       // The server had the request: nobody knows whether it was carried out.
-      if (isConnectionLost(error))
-        throw withOutcome(wrapError(error, origin, classifyPostgres(this.#where)), 'unknown');
+      if (isConnectionLost(error)) {
+        const reason = signal?.aborted ? abortReason(signal) : error;
+        throw withOutcome(wrapError(reason, origin, classifyPostgres(this.#where)), 'unknown');
+      }
       if (this.#session.inTransaction)
         await this.#session.execute('rollback').catch(() => undefined);
       throw error;
@@ -163,9 +165,9 @@ export class PostgresTransaction implements DriverTransaction {
   #failed(error: unknown): unknown {
     if (isSpoilt(error)) return this.#spoilt(error);
     // Nothing that came before the commit can take effect without it.
-    if (isConnectionLost(error))
+    if (isConnectionLost(error) || error instanceof InfrastructureError)
       return withOutcome(wrapError(error, origin, classifyPostgres(this.#where)), 'not-applied');
-    if (error instanceof Error && !(error instanceof InfrastructureError)) this.#failure ??= error;
+    if (error instanceof Error) this.#failure ??= error;
     return error;
   }
 

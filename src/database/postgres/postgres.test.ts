@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { sql } from 'kysely';
@@ -46,6 +47,11 @@ describe('database postgres › url', () => {
     'postgres://h/d?pool=3',
     'postgres://u:%zz@h/d',
     'no url: canary',
+    'postgres://u:a?canary@h/d',
+    'postgres://u:1?canary@h/d',
+    'postgres://u:1?canary=x@h/d',
+    'postgres://u:1/canary@h/d',
+    'postgres://u:1#canary@h/d',
   ])('%s is refused, and not told', (url) => {
     expect(() => parsePostgresUrl(url)).toThrow(
       expect.objectContaining({
@@ -200,6 +206,18 @@ describe.skipIf(missing)('database postgres', () => {
       });
   });
 
+  test('more parameters than PostgreSQL takes are refused before they are sent', async () => {
+    const parameters = Array.from({ length: 65_536 }, (_, index) => index);
+    const among = async (values: readonly number[]): Promise<unknown> =>
+      await sql`select 1 where -1 in (${sql.join(values)})`.execute(database.query);
+    await expect(among(parameters)).rejects.toMatchObject({
+      code: 'invalid-argument',
+      outcome: 'not-applied',
+      message: expect.stringContaining('65535') as string,
+    });
+    expect(await among(parameters.slice(1))).toMatchObject({ rows: [] });
+  });
+
   test('an abort cancels the statement on the server, and its connection goes on', async () => {
     const controller = new AbortController();
     const sleeping = sql`select pg_sleep(600) /* abort */`.execute(database.query, {
@@ -332,9 +350,9 @@ describe.skipIf(missing)('database postgres', () => {
   });
 
   test('a migration may take longer than statements may', async () => {
-    await using hasty = postgresDatabase({ url: made.url, statementTimeout: 50 });
-    await hasty.migrate([{ name: '1', up: 'select pg_sleep(0.3)' }], { set: 'slow' });
-    await expect(sql`select pg_sleep(0.3)`.execute(hasty.query)).rejects.toMatchObject({
+    await using hasty = postgresDatabase({ url: made.url, statementTimeout: '1s' });
+    await hasty.migrate([{ name: '1', up: 'select pg_sleep(2)' }], { set: 'slow' });
+    await expect(sql`select pg_sleep(2)`.execute(hasty.query)).rejects.toMatchObject({
       code: 'deadline-exceeded',
     });
   });
@@ -371,6 +389,35 @@ describe.skipIf(missing)('database postgres', () => {
     expect(idle()).toBe(0);
   });
 
+  test('a stream fails when what its query did could not be committed', async () => {
+    await database.migrate(
+      [
+        {
+          name: '1',
+          up: `create table part (item_id integer references item deferrable initially deferred);
+            create function add_part() returns integer language sql as 'insert into part values (99) returning item_id'`,
+        },
+      ],
+      { set: 'parts' },
+    );
+    const stream = database.query.selectNoFrom(sql<number>`add_part()`.as('id')).stream(1);
+    await expect(Array.fromAsync(stream)).rejects.toMatchObject({
+      code: 'failed-precondition',
+      details: { constraint: 'foreign-key' },
+    });
+    expect(idle()).toBe(0);
+  });
+
+  test('nobody gets a connection that the server is about to close', async () => {
+    await using own = postgresDatabase({ url: made.url, policy: noPolicy, poolSize: 1 });
+    for (let round = 0; round < 20; round += 1) {
+      await expect(
+        sql`select pg_terminate_backend(pg_backend_pid())`.execute(own.query),
+      ).rejects.toMatchObject({ code: 'unavailable' });
+      expect((await sql`select 1 as one`.execute(own.query)).rows).toEqual([{ one: 1 }]);
+    }
+  });
+
   test('rows that a write returns can be streamed', async () => {
     const stream = database.query
       .insertInto('item')
@@ -379,6 +426,63 @@ describe.skipIf(missing)('database postgres', () => {
       .stream(2);
     expect(await Array.fromAsync(stream)).toEqual([{ id: 1 }, { id: 2 }, { id: 3 }]);
     expect(await valueOf('(select count(*) from item)')).toBe(3);
+  });
+
+  describe('in the midst of', () => {
+    beforeAll(async () => {
+      await sql`create table slow (id integer)`.execute(database.query);
+      await sql`create function slow() returns trigger language plpgsql as
+        $$ begin perform pg_sleep(600); return null; end; $$`.execute(database.query);
+      await sql`create constraint trigger slow after insert on slow deferrable initially deferred
+        for each row execute function slow()`.execute(database.query);
+    });
+
+    /** Waits until a statement or a commit of that application sleeps. */
+    const untilAsleep = async (applicationName: string): Promise<void> => {
+      const sleeping = sql`select 1 from pg_stat_activity
+        where application_name = ${applicationName} and wait_event = 'PgSleep'`;
+      while ((await sleeping.execute(watcher.query)).rows.length === 0) await sleep(10);
+    };
+
+    const insertSlowly = async (own: PostgresDatabase): Promise<unknown> =>
+      await sql`insert into slow values (1)`.execute(own.query);
+
+    test.each<[string, string, (own: PostgresDatabase) => Promise<unknown>]>([
+      ['a write, a close leaves its outcome unknown', 'unknown', insertSlowly],
+      [
+        'a commit, a close leaves its outcome unknown',
+        'unknown',
+        async (own) => await own.transaction(async () => await insertSlowly(own)),
+      ],
+      [
+        'a transaction before its commit, a close applies nothing',
+        'not-applied',
+        async (own) =>
+          await own.transaction(async () => await sql`select pg_sleep(600)`.execute(own.query)),
+      ],
+    ])('%s', async (_, outcome, act) => {
+      const applicationName = randomUUID();
+      const own = postgresDatabase({ url: made.url, policy: noPolicy, applicationName });
+      const failed = act(own).catch((error: unknown) => error);
+      await untilAsleep(applicationName);
+      await own.close();
+      expect(await failed).toMatchObject({ code: 'failed-precondition', outcome });
+    });
+
+    test('a commit, an abort rolls back', async () => {
+      const applicationName = randomUUID();
+      await using own = postgresDatabase({ url: made.url, policy: noPolicy, applicationName });
+      const controller = new AbortController();
+      const committing = own.transaction(async () => await insertSlowly(own), {
+        signal: controller.signal,
+      });
+      const failed = committing.catch((error: unknown) => error);
+      await untilAsleep(applicationName);
+      controller.abort();
+      expect(await failed).toMatchObject({ code: 'cancelled', outcome: 'not-applied' });
+      expect(await valueOf('(select count(*) from slow)')).toBe(0);
+      expect(own.native.pool).toMatchObject({ totalCount: 1, idleCount: 1 });
+    });
   });
 
   test('the server knows the application by its name', async () => {

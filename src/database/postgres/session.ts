@@ -1,11 +1,11 @@
 import type { PoolClient, QueryResult } from 'pg';
 
-import { InfrastructureError } from '../../core/index.ts';
+import { InfrastructureError, withOutcome } from '../../core/index.ts';
 import { abortedBefore } from '../aborted.ts';
 import type { StatementResult } from '../driver.ts';
 import { Batch } from './batch.ts';
 import { requestCancel } from './cancel.ts';
-import { isCancelled, withoutValues } from './classify.ts';
+import { isCancelled, isConnectionLost, withoutValues } from './classify.ts';
 import type { WireValue } from './parameters.ts';
 
 /** How long a cancelled statement may take to end before its connection is given up, in milliseconds. */
@@ -38,7 +38,7 @@ export class PostgresSession {
   #isReleased = false;
   #isBroken = false;
   /** Why it was cut, if somebody said so. */
-  #reason: Error | undefined;
+  #reason: InfrastructureError | undefined;
 
   constructor(client: PoolClient, statementTimeout: number, onRelease: () => void) {
     this.#client = client;
@@ -65,8 +65,8 @@ export class PostgresSession {
   }
 
   /** Commits the transaction. Gives false when the server rolled it back instead, since a statement in it had failed. */
-  async commit(): Promise<boolean> {
-    const { command } = await this.#inTurn(() => this.#client.query('commit'), {});
+  async commit(signal?: AbortSignal): Promise<boolean> {
+    const { command } = await this.#inTurn(() => this.#client.query('commit'), { signal });
     return command === 'COMMIT';
   }
 
@@ -110,7 +110,7 @@ export class PostgresSession {
   }
 
   /** Cuts the connection: whatever runs on it, or is still to run, fails; with the reason, if there is one. */
-  destroy(reason?: Error): void {
+  destroy(reason?: InfrastructureError): void {
     this.#isBroken = true;
     this.#reason ??= reason;
     this.#client.connection.stream.destroy();
@@ -121,14 +121,19 @@ export class PostgresSession {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#tail = promise;
     this.#pending += 1;
+    let isSent = false;
     try {
       if (this.#pending > 1) await before;
       if (this.#isInterrupted) throw interrupted();
       if (this.#reason !== undefined) throw this.#reason;
       if (options.signal?.aborted) throw abortedBefore(options.signal);
+      isSent = true;
       return await this.#answer(submit(), options);
     } catch (error) {
-      throw this.#reason ?? withoutValues(error);
+      // The server hangs up a moment later: nobody else may get it meanwhile.
+      if (isConnectionLost(error)) this.#isBroken = true;
+      if (this.#reason === undefined) throw withoutValues(error);
+      throw isSent ? withOutcome(this.#reason, 'unknown') : this.#reason;
     } finally {
       this.#pending -= 1;
       resolve();

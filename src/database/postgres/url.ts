@@ -22,10 +22,15 @@ export type UrlTarget = Omit<PostgresTarget, 'password'> & {
  */
 export function parsePostgresUrl(text: string): UrlTarget {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^postgres(?:ql)?:$/.test(url.protocol))
+  // Behind the host an @ or # is a part of a password that was not written as it must be, and is then read as another part.
+  if (
+    url === undefined ||
+    !/^postgres(?:ql)?:$/.test(url.protocol) ||
+    /[@#]/.test(url.pathname + url.search + url.hash)
+  )
     throw invalidArgument(
       origin,
-      'url is not written as postgres://USER:PASSWORD@HOST:PORT/DATABASE; write % as %25, and @, :, / and ? in a password as %40, %3A, %2F and %3F',
+      'url is not written as postgres://USER:PASSWORD@HOST:PORT/DATABASE; write % as %25, and @, :, /, ? and # in a password as %40, %3A, %2F, %3F and %23',
     );
   const unknown = [...url.searchParams.keys()].find((name) => !['sslmode', 'host'].includes(name));
   if (unknown !== undefined)

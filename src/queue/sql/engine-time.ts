@@ -20,7 +20,9 @@ export class EngineTime {
     const after = Date.now();
     if (result.clock !== null) {
       const ahead = result.clock - (before + after) / 2;
-      this.#ahead = Math.abs(ahead) > tolerance + (after - before) / 2 ? Math.round(ahead) : 0;
+      // A slow answer may be off by half of the time it took: what is known stands, as long as it can be true.
+      const doubt = tolerance + (after - before) / 2;
+      if (Math.abs(ahead - this.#ahead) > doubt) this.#ahead = Math.round(ahead);
     }
     return result;
   }

@@ -108,8 +108,13 @@ describe.skipIf(missing)('sqlQueue on PostgreSQL', () => {
       },
       { timeout: 20_000 },
     );
-    started.length = 0;
-    await vi.waitUntil(async () => (await queue.counts()).waiting === 0);
+    await vi.waitUntil(
+      async () => {
+        const { waiting, active } = await queue.counts();
+        return waiting + active === 0;
+      },
+      { timeout: 20_000 },
+    );
     started.length = 0;
     const sending = elsewhere.transaction(async () => {
       await sender.enqueue(job, { number: 1 });
@@ -271,12 +276,12 @@ describe.skipIf(missing)('sqlQueue on PostgreSQL', () => {
       async () => {
         runs += 1;
         await sql`update counter set value = value + 1 where id = 1`.execute(database.query);
-        await delay(1500);
+        await delay(3500);
       },
       { atomic: true },
     );
-    await using worker = queue.worker([handled], { lease: '200ms', pollInterval: '50ms' });
-    await using other = queue.worker([handled], { lease: '200ms', pollInterval: '50ms' });
+    await using worker = queue.worker([handled], { lease: '1s', pollInterval: '50ms' });
+    await using other = queue.worker([handled], { lease: '1s', pollInterval: '50ms' });
     await worker.start();
     await other.start();
     await vi.waitUntil(
