@@ -48,6 +48,8 @@ export interface CallOptions {
 export interface RunOptions extends CallOptions {
   /** Whether doing it twice is the same as doing it once, so that it may be retried. Default: no. */
   readonly repeatable?: boolean;
+  /** Whether its result goes on after the call, as a stream does, so that the call's signal must still end it. Default: no. */
+  readonly outlived?: boolean;
   /** Whether the policy guards the call. Default: yes; no for a call that is made of calls which it guards one by one. */
   readonly guarded?: boolean;
 }
@@ -201,6 +203,7 @@ export abstract class Component<AnyDriver extends Driver = Driver> implements Ma
         origin: { component: this.component, adapter: this.driver.adapter, operation: name },
         signal,
         repeatable: options.repeatable,
+        outlived: options.outlived,
         wrap: (error) => this.wrap(error, name, signal),
       },
       call,

@@ -1,3 +1,5 @@
+import { getEventListeners } from 'node:events';
+
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { type ErrorCode, InfrastructureError, type Outcome, wrapError } from './errors.ts';
@@ -15,7 +17,9 @@ function failure(code: ErrorCode, outcome?: Outcome, retryAfterMs?: number): Inf
   });
 }
 
-function callWith(options: { repeatable?: boolean; signal?: AbortSignal } = {}): PolicyCall {
+function callWith(
+  options: { repeatable?: boolean; outlived?: boolean; signal?: AbortSignal } = {},
+): PolicyCall {
   return { origin, wrap: (error) => wrapError(error, origin), ...options };
 }
 
@@ -295,7 +299,7 @@ describe('timeouts', () => {
     const policy = definePolicy('p', { timeout: 200, attemptTimeout: 100 });
     const controller = new AbortController();
     const signal = await new PolicyExecutor(policy).execute(
-      callWith({ signal: controller.signal }),
+      callWith({ signal: controller.signal, outlived: true }),
       async (inTime) => inTime,
     );
     await vi.advanceTimersByTimeAsync(10_000);
@@ -303,6 +307,64 @@ describe('timeouts', () => {
     controller.abort('stop');
     expect(signal?.aborted).toBe(true);
     expect(signal?.reason).toBe('stop');
+  });
+
+  it.each([
+    ['by the caller', 0, 'stop'],
+    ['by the attempt timeout', 100, 'no answer within 100 ms'],
+  ])('the signal of an attempt is aborted %s, with the reason', async (_by, after, reason) => {
+    const policy = definePolicy('p', { timeout: 200, attemptTimeout: 100 });
+    const controller = new AbortController();
+    let seen: AbortSignal | undefined;
+    const call = watch(
+      new PolicyExecutor(policy).execute(callWith({ signal: controller.signal }), (signal) => {
+        seen = signal;
+        return never();
+      }),
+    );
+    await vi.advanceTimersByTimeAsync(after);
+    if (after === 0) controller.abort(new Error(reason));
+    expect(seen?.reason).toMatchObject({ message: reason });
+    await vi.advanceTimersByTimeAsync(0);
+    expect(call.settled()).toBe(true);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('the total timeout aborts the attempt under way, which is not retried', async () => {
+    const policy = definePolicy('p', {
+      timeout: 50,
+      attemptTimeout: 100,
+      retry: { attempts: 3, initialDelay: 0 },
+    });
+    const signals: (AbortSignal | undefined)[] = [];
+    const call = watch(
+      new PolicyExecutor(policy).execute(callWith({ repeatable: true }), (signal) => {
+        signals.push(signal);
+        return never();
+      }),
+    );
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(call.error()).toMatchObject({ message: 'no answer within 50 ms', outcome: 'unknown' });
+    expect(signals.map((signal) => (signal?.reason as Error).name)).toEqual(['TimeoutError']);
+  });
+
+  it.each([
+    ['succeeds', async () => 'done'],
+    ['fails', async () => await Promise.reject(failure('not-found'))],
+    ['is late', never],
+  ])('leaves no listener on the caller’s signal when the call %s', async (_how, attempt) => {
+    const { signal } = new AbortController();
+    const policy = definePolicy('p', {
+      limit: { concurrency: 1, queue: 0 },
+      timeout: 200,
+      attemptTimeout: 100,
+    });
+    const call = watch(
+      new PolicyExecutor(policy).execute<unknown>(callWith({ signal }), attempt),
+    );
+    await vi.advanceTimersByTimeAsync(200);
+    expect(call.settled()).toBe(true);
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 
   it('a late failure of an attempt that was given up is nobody’s unhandled rejection', async () => {
@@ -485,6 +547,32 @@ describe('circuit breaker', () => {
     expect(await isOpen(executor)).toBe(true);
     vi.advanceTimersByTime(1000);
     expect(await isOpen(executor)).toBe(false);
+  });
+
+  it('stays open when the trial is given up, by its caller or for the total timeout', async () => {
+    const executor = new PolicyExecutor(
+      definePolicy('p', {
+        timeout: 100,
+        circuitBreaker: { failures: 1, halfOpenAfter: 1000 },
+        attemptTimeout: 200,
+      }),
+    );
+    await fail(executor, 'unavailable');
+    const controller = new AbortController();
+    const cancel = (): void => controller.abort();
+    const wait = (): void => void vi.advanceTimersByTime(100);
+    for (const [giveUp, signal] of [
+      [cancel, controller.signal],
+      [wait, new AbortController().signal],
+    ] as const) {
+      vi.advanceTimersByTime(1000);
+      const trial = watch(executor.execute(callWith({ signal }), never));
+      await vi.advanceTimersByTimeAsync(0);
+      giveUp();
+      await vi.advanceTimersByTimeAsync(0);
+      expect(trial.settled()).toBe(true);
+      expect(await isOpen(executor)).toBe(true);
+    }
   });
 
   it('an engine that refuses has answered: it ends the row of failures', async () => {

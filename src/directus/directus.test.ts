@@ -4,6 +4,7 @@ import {
   createItem,
   customEndpoint,
   readAssetArrayBuffer,
+  readAssetRaw,
   readItem,
   readItems,
   readMe,
@@ -125,6 +126,17 @@ describe('directus › requests', () => {
     expect(Buffer.from(await client.request(readAssetArrayBuffer('a'))).toString()).toBe('png');
     expect(await client.request(customEndpoint<string>({ path: '/flows/trigger/f' }))).toBe('done');
     expect(await client.request(serverPing())).toBe('pong');
+  });
+
+  it('give a file as a stream, which the caller may cancel, also under timeouts that were for the call', async () => {
+    server.answer('/assets/a', (_, response) => void response.writeHead(200).write('start'));
+    const controller = new AbortController();
+    const policy = definePolicy('timed', { timeout: '10s', attemptTimeout: '5s' });
+    const stream = await connect({ token: 'static-token', policy }).request(readAssetRaw('a'), {
+      signal: controller.signal,
+    });
+    controller.abort(new Error('enough'));
+    await expect(Array.fromAsync(stream)).rejects.toThrow('enough');
   });
 
   it('that the SDK refuses are invalid-argument', async () => {

@@ -108,7 +108,8 @@ export class DirectusClient<Schema> extends Component<DirectusDriver<Schema>> {
     return await this.run(
       'request',
       attributes,
-      { signal: given, repeatable },
+      // A file is given as a stream.
+      { signal: given, repeatable, outlived: true },
       async (signal) => await this.#send(command, signal),
     );
   }

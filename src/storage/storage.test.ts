@@ -23,6 +23,18 @@ class FailingFirst extends MemoryStorageDriver {
   }
 }
 
+describe('storage › signals', () => {
+  it('a caller may cancel a file that is being read, also under timeouts that were for the call', async () => {
+    const timed = definePolicy('timed', { timeout: '10s', attemptTimeout: '5s' });
+    const files = new FileStorage(new MemoryStorageDriver(), { policy: timed });
+    await files.put('a', 'hello');
+    const controller = new AbortController();
+    const file = await files.get('a', { signal: controller.signal });
+    controller.abort();
+    await expect(Array.fromAsync(file.stream())).rejects.toMatchObject({ code: 'cancelled' });
+  });
+});
+
 const retrying = definePolicy('retrying', { retry: { attempts: 2, initialDelay: 0 } });
 
 describe('storage › retries', () => {

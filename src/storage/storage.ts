@@ -180,7 +180,7 @@ export class FileStorage<
     return await this.run(
       'get',
       attributes,
-      { signal: options.signal, repeatable: true },
+      { signal: options.signal, repeatable: true, outlived: true },
       async (signal) => {
         const file = new StoredFile(await this.driver.get(key, options.range, signal), {
           signal,
