@@ -20,7 +20,7 @@ async function answer(signal: AbortSignal | undefined): Promise<void> {
     throw signal?.reason;
   };
   signal?.addEventListener('abort', stop, { once: true });
-  await undefined;
+  await Promise.resolve();
   answered += 1;
   signal?.removeEventListener('abort', stop);
 }
@@ -86,7 +86,11 @@ const bench: Bench = {
     policyCase('retry-timeout', definePolicy('retry-timeout', { timeout: '10s', retry })),
     policyCase(
       'retry-breaker-attempt-timeout',
-      definePolicy('retry-breaker-attempt-timeout', { retry, circuitBreaker, attemptTimeout: '1s' }),
+      definePolicy('retry-breaker-attempt-timeout', {
+        retry,
+        circuitBreaker,
+        attemptTimeout: '1s',
+      }),
     ),
     policyCase('everything', everything),
     policyCase('retry-of-a-caller-with-a-signal', definePolicy('retry', { retry }), signal),

@@ -187,7 +187,7 @@ export class PolicyExecutor {
     signal: AbortSignal | undefined,
     attempt: Attempt<Result>,
   ): Promise<Result> {
-    for (let failures = 0; ; ) {
+    for (let failures = 0; ;) {
       signal?.throwIfAborted();
       try {
         return await this.#throughBreaker(
