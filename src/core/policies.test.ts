@@ -275,6 +275,24 @@ describe('timeouts', () => {
     });
   });
 
+  it('an attempt that heeds its signal may say that it did nothing, however many promises that takes', async () => {
+    const call = watch(
+      new PolicyExecutor(definePolicy('p', { timeout: 100 })).execute(
+        callWith(),
+        async (signal) => {
+          try {
+            return await abortable(never(), signal ?? new AbortController().signal);
+          } catch {
+            for (let hop = 0; hop < 50; hop += 1) await Promise.resolve();
+            throw failure('unavailable', 'not-applied');
+          }
+        },
+      ),
+    );
+    await vi.advanceTimersByTimeAsync(100);
+    expect(call.error()).toMatchObject({ code: 'deadline-exceeded', outcome: 'not-applied' });
+  });
+
   it('the total timeout counts the waits between attempts', async () => {
     const policy = definePolicy('p', {
       timeout: 250,

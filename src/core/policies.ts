@@ -177,6 +177,8 @@ export class PolicyExecutor {
       return await (call.signal ? abortable(guarded, call.signal) : guarded);
     } catch (error) {
       const refused = describeRefusal(error, call.origin, this.policy) ?? call.wrap(error);
+      // An attempt that was given up, and heeds its signal at once, can still say in this turn that it did nothing.
+      if (inDoubt > 0) await endOfTurn();
       if (inDoubt === 0) throw withOutcome(refused, 'not-applied');
       throw refused.outcome === 'not-applied' ? withOutcome(refused, 'unknown') : refused;
     }
@@ -252,6 +254,12 @@ function hasAnswered(error: unknown): boolean {
   return (
     InfrastructureError.is(error) && error.code !== 'cancelled' && !circuitCodes.has(error.code)
   );
+}
+
+async function endOfTurn(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  process.nextTick(resolve);
+  await promise;
 }
 
 async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
