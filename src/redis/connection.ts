@@ -200,8 +200,8 @@ export class RedisConnection {
         this.#connecting = undefined;
         return opened;
       },
-      (error: NotConnectedError) => {
-        this.#failure = { cause: error.cause, at: performance.now() };
+      (error: unknown) => {
+        this.#failure = { cause: (error as NotConnectedError).cause, at: performance.now() };
         this.#connecting = undefined;
         throw error;
       },
