@@ -9,7 +9,7 @@ import { service } from '../../test/services/services.ts';
 import { redact } from '../core/index.ts';
 import { NotConnectedError, RedisConnection } from './connection.ts';
 import { luaScript } from './script.ts';
-import { parseRedisUrl } from './url.ts';
+import { parseRedisUrl } from './options.ts';
 
 const { missing } = await service('redis');
 

@@ -2,7 +2,7 @@ import type { ConnectionOptions } from 'node:tls';
 
 import { abortable, InfrastructureError } from '../core/index.ts';
 import type { Script } from './script.ts';
-import type { RedisServer } from './url.ts';
+import type { RedisServer } from './options.ts';
 
 /** A client of node-redis (`createClient` of the package `redis`), as far as it is used here. */
 export interface RedisClient {

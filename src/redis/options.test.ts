@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 
 import { redact } from '../core/index.ts';
-import { parseRedisUrl } from './url.ts';
+import { parseRedisUrl } from './options.ts';
 
 test('redis › url › all but the host may be left out', () => {
   expect(parseRedisUrl(redact('redis://h'), 'cache')).toEqual({
