@@ -12,6 +12,10 @@ const TEST = String.raw`\.test(-d)?\.ts$`;
 /** The rooms whose purpose is to bring other rooms together. */
 const GATHERING_ROOMS = '^src/(console|cli|testing)/';
 
+/** What adapters of several rooms share, by the folders that may import it. */
+const SHARED: Readonly<Record<string, string>> = { redis: '^src/(cache|queue)/redis/' };
+const SHARED_FACES = `^src/(${Object.keys(SHARED).join('|')})/index\\.ts$`;
+
 /** The npm packages that `src` may import, each with the files that may: its adapters and the room that it carries. */
 export const VENDORS: Readonly<Record<string, string>> = {
   '@aws-sdk/client-s3': '^src/storage/s3/',
@@ -29,7 +33,7 @@ export const VENDORS: Readonly<Record<string, string>> = {
   pino: '^src/logging/',
   'pino-pretty': '^src/logging/',
   'postal-mime': '^src/mail/',
-  redis: '^src/(cache|queue)/redis/',
+  redis: '^src/(redis|cache/redis|queue/redis)/',
   tinyqueue: '^src/queue/',
   uuid: '^src/queue/',
   'web-push': '^src/push/',
@@ -66,7 +70,11 @@ const rules: readonly (Omit<IRegularForbiddenRuleType, 'severity' | 'name'> & { 
       name: 'room-imports-only-types-of-rooms',
       comment: 'A room gets instances of other rooms through its options: use `import type`.',
       from: { path: '^src/([^/]+)/', pathNot: [TEST, '^src/core/', GATHERING_ROOMS] },
-      to: { path: '^src/', pathNot: ['^src/$1/', '^src/core/'], dependencyTypesNot: ['type-only'] },
+      to: {
+        path: '^src/',
+        pathNot: ['^src/$1/', '^src/core/', SHARED_FACES],
+        dependencyTypesNot: ['type-only'],
+      },
     },
     {
       name: 'room-imports-only-public-faces',
@@ -79,6 +87,12 @@ const rules: readonly (Omit<IRegularForbiddenRuleType, 'severity' | 'name'> & { 
         dependencyTypes: ['type-only'],
       },
     },
+    ...Object.entries(SHARED).map(([name, users]) => ({
+      name: `shared-by-adapters-${name}`,
+      comment: `${name} is a part of some adapters, which may import it by its index.ts: those in ${users}`,
+      from: { path: '^src/', pathNot: [TEST, users, `^src/${name}/`] },
+      to: { path: `^src/${name}/` },
+    })),
     {
       name: 'source-imports-only-source',
       comment: 'The package ships src alone.',

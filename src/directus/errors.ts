@@ -137,6 +137,8 @@ export const classifySdkError: Classify = (error) => {
     );
   const { code } = faultOf(errors);
   return {
+    // Of several mutations in one request, others may have been done.
+    outcome: 'unknown',
     code:
       (code !== undefined && Object.hasOwn(directusCodes, code)
         ? directusCodes[code]

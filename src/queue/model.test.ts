@@ -11,7 +11,6 @@ import { postgresDatabase } from '../database/postgres/index.ts';
 import { sqliteDatabase } from '../database/sqlite/index.ts';
 import type { Claim, JobState, QueueDriver, Settlement } from './driver.ts';
 import { MemoryQueueDriver } from './memory.ts';
-import { RedisQueueDriver } from './redis/redis-queue-driver.ts';
 import { SqlQueueDriver } from './sql/sql-queue-driver.ts';
 
 type Kind = Settlement['kind'];
@@ -364,8 +363,8 @@ describe('queue › any history leaves the jobs as the model has them, none lost
   it.skipIf(redis.missing)('redis', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
-        const { target, prefix, remove } = await makeKeyspace();
-        const driver = new RedisQueueDriver({ target }, prefix);
+        const { queueDriver, remove } = await makeKeyspace();
+        const driver = queueDriver();
         await new History(driver).run(steps);
         await driver.close();
         await remove();

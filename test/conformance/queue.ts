@@ -8,7 +8,6 @@ import { postgresDatabase } from '../../src/database/postgres/index.ts';
 import { sqliteDatabase } from '../../src/database/sqlite/index.ts';
 import { type QueueSubject, queueConformance } from '../../src/queue/conformance/index.ts';
 import { MemoryQueueDriver } from '../../src/queue/memory.ts';
-import { RedisQueueDriver } from '../../src/queue/redis/redis-queue-driver.ts';
 import { SqlQueueDriver } from '../../src/queue/sql/sql-queue-driver.ts';
 import { makePostgresDatabase } from '../services/databases.ts';
 import { type Keyspace, makeKeyspace } from '../services/keyspaces.ts';
@@ -98,7 +97,7 @@ const redis: Target & { readonly skip: string | undefined } = {
   skip: redisMissing,
   async create() {
     const keyspace = await makeKeyspace();
-    const subject = { driver: new RedisQueueDriver(keyspace, keyspace.prefix) };
+    const subject = { driver: keyspace.queueDriver() };
     keyspaces.set(subject, keyspace);
     return subject;
   },

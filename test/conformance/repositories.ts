@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 import type { ConformanceTarget } from '../../src/core/index.ts';
-import { directusClient } from '../../src/directus/index.ts';
+import { directusClient, type DirectusClientOptions } from '../../src/directus/index.ts';
 import type { Database } from '../../src/database/index.ts';
 import { postgresDatabase } from '../../src/database/postgres/index.ts';
 import { sqliteDatabase } from '../../src/database/sqlite/index.ts';
@@ -159,11 +159,15 @@ export const directusSampleFields: readonly TestField[] = [
 ];
 /** The repository in a collection of these fields. */
 export function directusSamples(
-  { url, token }: Pick<DirectusAdministrator, 'url' | 'token'>,
+  {
+    url,
+    token,
+    fetch,
+  }: Pick<DirectusAdministrator, 'url' | 'token'> & Pick<DirectusClientOptions, 'fetch'>,
   collection: string,
 ): DirectusRepository<Sample> {
   return directusRepository<Sample>({
-    client: directusClient({ url, token }),
+    client: directusClient({ url, token, ...(fetch && { fetch }) }),
     collection,
     columns: {
       id: 'text',

@@ -17,6 +17,9 @@ const GOOD_TREE: Readonly<Record<string, string>> = {
   'src/storage/disk.test.ts': `import { disk } from './disk.ts'; import { cached } from '../cache/cache.ts';
     import { it } from 'vitest'; it(disk, () => cached);`,
   'src/cache/cache.ts': `import type { Thing } from '../storage/index.ts'; export const cached = (thing: Thing) => thing;`,
+  'src/redis/index.ts': `export { connection } from './connection.ts';`,
+  'src/redis/connection.ts': `import { core } from '../core/index.ts'; export const connection = core;`,
+  'src/cache/redis/driver.ts': `import { connection } from '../../redis/index.ts'; export const driver = connection;`,
   'src/directus/client.ts': `import type { Client } from '@directus/sdk';
     export const load = async (): Promise<Client> => (await import('@directus/sdk')).create();`,
   'src/testing/index.ts': `import { disk } from '../storage/disk.ts'; export const fake = disk;`,
@@ -54,6 +57,21 @@ const VIOLATIONS: readonly { rule: string; file: string; code: string }[] = [
     rule: 'room-imports-only-public-faces',
     file: 'src/cache/bad.ts',
     code: `import type { Thing } from '../storage/storage.ts'; export type Bad = Thing;`,
+  },
+  {
+    rule: 'room-imports-only-types-of-rooms',
+    file: 'src/cache/redis/bad.ts',
+    code: `import { connection } from '../../redis/connection.ts'; export const bad = connection;`,
+  },
+  {
+    rule: 'shared-by-adapters-redis',
+    file: 'src/cache/bad.ts',
+    code: `import { connection } from '../redis/index.ts'; export const bad = connection;`,
+  },
+  {
+    rule: 'shared-by-adapters-redis',
+    file: 'src/testing/bad.ts',
+    code: `export const bad = async () => import('../redis/connection.ts');`,
   },
   {
     rule: 'source-imports-only-source',

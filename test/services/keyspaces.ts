@@ -2,15 +2,18 @@ import { randomUUID } from 'node:crypto';
 
 import { createClient } from 'redis';
 
-import { type RedisTarget, targetOf } from '../../src/queue/redis/target.ts';
+import { redact } from '../../src/core/index.ts';
+import { RedisQueueDriver } from '../../src/queue/redis/redis-queue-driver.ts';
+import { parseRedisUrl, RedisConnection } from '../../src/redis/index.ts';
 import { sharedServer } from './servers.ts';
 
 /** A beginning of keys on the shared Redis that nobody else uses. */
 export interface Keyspace {
   /** The server's, with the prefix. */
   readonly url: string;
-  readonly target: RedisTarget;
   readonly prefix: string;
+  /** A driver of the queue on these keys. */
+  readonly queueDriver: () => RedisQueueDriver;
   /** Removes all its keys. */
   readonly remove: () => Promise<void>;
 }
@@ -22,8 +25,12 @@ export async function makeKeyspace(): Promise<Keyspace> {
   const url = `${server}?prefix=${prefix}`;
   return {
     url,
-    target: targetOf(url),
     prefix,
+    queueDriver() {
+      const source = { server: parseRedisUrl(redact(url), 'queue') };
+      const options = { component: 'queue', source, createClient, texts: 'strings' } as const;
+      return new RedisQueueDriver(new RedisConnection(options), prefix);
+    },
     remove: async () => {
       const client = createClient({ url: server });
       await client.connect();

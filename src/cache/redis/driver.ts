@@ -1,6 +1,12 @@
 import { randomBytes } from 'node:crypto';
 
 import { abortable, type Classify, type Clock, systemClock } from '../../core/index.ts';
+import {
+  redisClassifier,
+  type RedisClient,
+  type RedisConnection,
+  type Script,
+} from '../../redis/index.ts';
 import type {
   CacheDriver,
   CacheEntry,
@@ -9,8 +15,6 @@ import type {
   CounterStep,
   StoredEntry,
 } from '../driver.ts';
-import type { RedisClient, RedisConnection } from './connection.ts';
-import { classifyRedisError } from './errors.ts';
 import { decodeValue, encodeValue, freezeDeeply } from './payload.ts';
 import {
   deleteScript,
@@ -18,7 +22,6 @@ import {
   incrementScript,
   leaseScript,
   readScript,
-  type Script,
   sweepScript,
   writeScript,
 } from './scripts.ts';
@@ -76,11 +79,17 @@ const clockSlack = 10 * 60_000;
 /** Keys in one step of the server, which does nothing else meanwhile. */
 const batch = 200;
 
+const classify = redisClassifier({
+  NOPERM: 'Redis denies it to this user: grant the rights listed in docs/cache-redis.md',
+  OOM: 'Redis is full, and its maxmemory-policy lets it drop nothing: give it more maxmemory, or a policy such as allkeys-lru',
+  WRONGTYPE: 'somebody else keeps other things under the prefix of this cache: give it its own',
+});
+
 /** Entries in Redis. What is where, and what makes it safe: `scripts.ts`. */
 export class RedisCacheDriver implements CacheDriver {
   readonly adapter = 'redis';
   readonly capabilities: typeof capabilities = capabilities;
-  readonly classify: Classify = classifyRedisError;
+  readonly classify: Classify = classify;
   readonly #connection: RedisConnection;
   readonly #prefix: string;
   readonly #clock: Clock;
@@ -98,7 +107,8 @@ export class RedisCacheDriver implements CacheDriver {
     this.#isServerTime = clock === systemClock;
   }
 
-  get native(): RedisClient {
+  /** The client of node-redis, once it was connected. It is another one after a connection broke, unless it was given. */
+  get native(): RedisClient | undefined {
     return this.#connection.client;
   }
 

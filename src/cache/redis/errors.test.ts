@@ -7,7 +7,6 @@ import { startProxy } from '../../../test/services/proxy.ts';
 import { type PrivateServer, startServer } from '../../../test/services/servers.ts';
 import { service } from '../../../test/services/services.ts';
 import { InfrastructureError, noPolicy, subscribeToOperations } from '../../core/index.ts';
-import { classifyRedisError } from './errors.ts';
 import { redisCache, type RedisCacheOptions } from './index.ts';
 
 const { missing } = await service('redis');
@@ -29,26 +28,6 @@ function refused(code: string, message?: RegExp): Expected {
 function unavailable(outcome = 'not-applied'): Expected {
   return { code: 'unavailable', outcome, retryable: true };
 }
-
-/** What the server answers in a state that no test can bring about in a moment. */
-const answers: readonly (readonly [string, Expected])[] = [
-  ['LOADING Redis is loading the dataset in memory', unavailable()],
-  ['MASTERDOWN Link with MASTER is down', unavailable()],
-  ['CLUSTERDOWN The cluster is down', unavailable()],
-  ['TRYAGAIN Multiple keys request during rehashing of slot', unavailable()],
-  ['MISCONF Redis is configured to save RDB snapshots, but it is unable to', unavailable()],
-  ['NOREPLICAS Not enough good replicas to write.', unavailable()],
-  // As Redis 6 tells of an error in a script.
-  [
-    "ERR Error running script (call to f_0a9a): @user_script:41: @user_script: 41: -OOM command not allowed when used memory > 'maxmemory'.",
-    refused('resource-exhausted'),
-  ],
-  [
-    'ERR Error running script (call to f_0a9a): @user_script:41: WRONGTYPE Operation against a key',
-    refused('failed-precondition'),
-  ],
-  ['MOVED 3999 127.0.0.1:6381', refused('failed-precondition', /Cluster/)],
-];
 
 /** Options with which no cache can be used. */
 const setups: readonly (Expected & {
@@ -121,33 +100,6 @@ function expectIt(error: InfrastructureError, { message = /./, ...facts }: Expec
   for (const secret of [password, payload]) expect(shown).not.toContain(secret);
 }
 
-describe('cache redis › errors', () => {
-  test.each(answers)('%s', (answer, expected) => {
-    expect(classifyRedisError(new Error(answer))).toMatchObject({
-      code: expected.code,
-    });
-  });
-
-  test('encryption that breaks may have broken after a command was sent', () => {
-    const broken = Object.assign(new Error('bad record mac'), {
-      code: 'ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC',
-    });
-    expect(classifyRedisError(broken)).toMatchObject({ code: 'unavailable', outcome: 'unknown' });
-    const untrusted = Object.assign(new Error('self-signed'), {
-      code: 'DEPTH_ZERO_SELF_SIGNED_CERT',
-    });
-    expect(classifyRedisError(untrusted)).toMatchObject({
-      code: 'failed-precondition',
-      outcome: 'not-applied',
-    });
-  });
-
-  test('what it does not know is left to others', () => {
-    for (const unknown of [new Error('x'), new TypeError(''), 'text', undefined])
-      expect(classifyRedisError(unknown)).toBeUndefined();
-  });
-});
-
 describe.skipIf(missing)('cache redis › errors of a server', () => {
   let server: PrivateServer;
   let url: URL;
@@ -200,7 +152,10 @@ describe.skipIf(missing)('cache redis › errors of a server', () => {
     await cache.set('a', 1);
     await command('CONFIG', 'SET', 'maxmemory', '1');
     try {
-      expectIt(await failure(cache.set('b', payload)), refused('resource-exhausted', /maxmemory/));
+      expectIt(await failure(cache.set('b', payload)), {
+        ...refused('resource-exhausted', /maxmemory/),
+        retryable: true,
+      });
       expect(await cache.get('a')).toBe(1);
       expect(await cache.getOrSet('b', () => 'loaded')).toBe('loaded');
       expect(await cache.delete('a')).toBe(true);
@@ -248,7 +203,10 @@ describe.skipIf(missing)('cache redis › errors of a server', () => {
   test('other things under its prefix are failed-precondition', async () => {
     await using cache = redisCache({ url: server.url, prefix: 'taken' });
     await command('SET', '{taken}:e:a', 'mine');
-    expectIt(await failure(cache.get('a')), refused('failed-precondition', /prefix/));
+    expectIt(await failure(cache.get('a')), {
+      ...refused('failed-precondition', /prefix/),
+      outcome: 'unknown',
+    });
   });
 
   test('a connection that breaks before the answer leaves the outcome unknown', async () => {

@@ -2,15 +2,21 @@ import type { ConnectionOptions } from 'node:tls';
 
 import {
   definePolicy,
+  importPeer,
   invalidArgument,
   type Policy,
-  redact,
   type Secret,
 } from '../../core/index.ts';
+import { readRedisOptions, type RedisClient, RedisConnection } from '../../redis/index.ts';
 import { Cache } from '../cache.ts';
 import type { CacheOptions } from '../options.ts';
-import { parseRedisUrl, type RedisClient, RedisConnection } from './connection.ts';
 import { RedisCacheDriver } from './driver.ts';
+
+const { createClient }: typeof import('redis') = await importPeer(
+  'underpin/cache/redis',
+  'redis',
+  () => import('redis'),
+);
 
 export { RedisCacheDriver };
 export type { RedisClient };
@@ -24,8 +30,8 @@ export interface RedisCacheOptions extends CacheOptions {
   /** What all keys begin with, in braces. Caches with the same prefix on one database are the same cache. Default that of the URL, or `cache`. */
   readonly prefix?: string;
   /**
-   * A client of your own in place of `url`, made by `createClient` of node-redis, which you connect and close. It should have
-   * `disableOfflineQueue: true`, else calls wait while there is no connection.
+   * A client of your own (`createClient` of the package `redis`) in place of `url`, which you connect and close. Its own
+   * reconnecting is then in force.
    */
   readonly client?: RedisClient;
 }
@@ -46,21 +52,18 @@ const defaultPolicy: Policy = definePolicy('redis', {
  * const cache = redisCache({ url: 'redis://localhost:6379', ttl: '5m' });
  */
 export function redisCache(options: RedisCacheOptions): Cache<RedisCacheDriver> {
-  const { tls, client, clock, policy = defaultPolicy } = options;
-  const server = options.url === undefined ? undefined : parseRedisUrl(redact(options.url));
-  if (tls !== undefined && server?.isSecure !== true) {
-    throw invalidArgument(
-      { component: 'cache', adapter: 'redis' },
-      'tls is given, and the url does not ask for it: write rediss: in place of redis:',
-    );
-  }
-  const { prefix = server?.prefix ?? 'cache' } = options;
-  if (!/^[^{}]{1,100}$/.test(prefix)) {
+  const { clock, policy = defaultPolicy } = options;
+  const { source, prefix = 'cache' } = readRedisOptions(options, 'cache');
+  if (!/^[^{}]{1,100}$/.test(prefix))
     throw invalidArgument(
       { component: 'cache', adapter: 'redis' },
       'prefix has 1 to 100 characters, and no braces',
     );
-  }
-  const connection = new RedisConnection({ server: server && { ...server, tls }, client });
+  const connection = new RedisConnection({
+    component: 'cache',
+    source,
+    createClient,
+    texts: 'bytes',
+  });
   return new Cache(new RedisCacheDriver({ connection, prefix, clock }), { ...options, policy });
 }

@@ -1,10 +1,4 @@
-import { createHash } from 'node:crypto';
-
-/** A Lua script, which Redis runs as one step, and the name under which Redis keeps it. */
-export interface Script {
-  readonly source: string;
-  readonly sha1: string;
-}
+import { luaScript, type Script } from '../../redis/index.ts';
 
 // What is where, `P` being the prefix in braces, which makes one slot of a cluster of all of it:
 //
@@ -109,8 +103,7 @@ end
 `;
 
 function script(body: string): Script {
-  const source = prelude + body;
-  return { source, sha1: createHash('sha1').update(source).digest('hex') };
+  return luaScript(prelude + body);
 }
 
 /** The live entries of the keys that follow. */

@@ -1,10 +1,21 @@
 import type { ConnectionOptions } from 'node:tls';
 
-import { definePolicy, type Policy, redact, type Secret } from '../../core/index.ts';
+import {
+  definePolicy,
+  importPeer,
+  invalidArgument,
+  type Policy,
+  type Secret,
+} from '../../core/index.ts';
+import { readRedisOptions, type RedisClient, RedisConnection } from '../../redis/index.ts';
 import { JobQueue, type QueueOptions } from '../queue.ts';
-import type { RedisClient } from './connection.ts';
 import { RedisQueueDriver } from './redis-queue-driver.ts';
-import { checkedPrefix, defaultPrefix, refuse, targetOf } from './target.ts';
+
+const { createClient }: typeof import('redis') = await importPeer(
+  'underpin/queue/redis',
+  'redis',
+  () => import('redis'),
+);
 
 export type { RedisClient, RedisQueueDriver };
 
@@ -15,7 +26,7 @@ export interface RedisQueueOptions extends QueueOptions {
    * Default port 6379, default database 0.
    */
   readonly url?: Secret;
-  /** For `rediss://`: certificates and the like, as Node's `tls.connect` takes them. */
+  /** Only for `rediss://`: certificates and the like, as Node's `tls.connect` takes them. */
   readonly tls?: ConnectionOptions;
   /**
    * A client of your own (`createClient` of the package `redis`), in place of a URL, which you connect and close. Its own
@@ -44,12 +55,18 @@ const defaultPolicy: Policy = definePolicy('redis', {
  */
 export function redisQueue(options: RedisQueueOptions): JobQueue<RedisQueueDriver> {
   const { policy = defaultPolicy } = options;
-  return new JobQueue(driverOf(options), { ...options, policy });
-}
-
-function driverOf({ url, tls, client, prefix }: RedisQueueOptions): RedisQueueDriver {
-  if (client) return new RedisQueueDriver({ client }, checkedPrefix(prefix ?? defaultPrefix));
-  if (url === undefined) throw refuse('give the url of a Redis, or a client');
-  const target = targetOf(redact(url).reveal(), prefix);
-  return new RedisQueueDriver({ target, tls }, target.prefix);
+  const { source, prefix = 'underpin' } = readRedisOptions(options, 'queue');
+  // BullMQ parts its keys by colons.
+  if (prefix === '' || prefix.includes(':'))
+    throw invalidArgument(
+      { component: 'queue', adapter: 'redis' },
+      'prefix is empty or has a colon',
+    );
+  const connection = new RedisConnection({
+    component: 'queue',
+    source,
+    createClient,
+    texts: 'strings',
+  });
+  return new JobQueue(new RedisQueueDriver(connection, prefix), { ...options, policy });
 }

@@ -397,7 +397,10 @@ describe.skipIf(missing)('queue redis › outages', () => {
     await other.close();
     expect(await admin.ping()).toBe('PONG');
     await using unconnected = redisQueue({ client: admin.duplicate(), policy: noPolicy });
-    expect(await failure(unconnected.start())).toMatchObject(refused);
+    expect(await failure(unconnected.start())).toMatchObject({
+      code: 'failed-precondition',
+      outcome: 'not-applied',
+    });
   });
 
   test('a connection that died in silence is replaced, and the same queue goes on', async () => {

@@ -1,6 +1,12 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 
 import { type Classify, type ContextEnvelope, InfrastructureError } from '../../core/index.ts';
+import {
+  redisClassifier,
+  type RedisClient,
+  type RedisConnection,
+  type Script,
+} from '../../redis/index.ts';
 import type {
   Claim,
   ClaimedJob,
@@ -17,8 +23,6 @@ import type {
   StoredJob,
 } from '../driver.ts';
 import { leaseEnded } from '../lease-ended.ts';
-import { type ClientSource, type RedisClient, RedisConnection } from './connection.ts';
-import { classifyRedisError } from './errors.ts';
 import {
   claimScript,
   countsScript,
@@ -30,7 +34,6 @@ import {
   nextEventScript,
   redriveScript,
   removeScript,
-  type Script,
   settleScript,
 } from './scripts.ts';
 
@@ -62,19 +65,25 @@ interface StoredOptions {
   readonly underpin?: { readonly version?: number };
 }
 
+const classify = redisClassifier({
+  NOPERM: 'Redis denies it to this user: grant the rights listed in docs/queue-redis.md',
+  OOM: 'Redis is full (maxmemory) and takes no more jobs: give it more memory, or more workers',
+  WRONGTYPE: 'the keys of the queue are used for something else: give it another prefix',
+});
+
 /** Jobs as BullMQ keeps them, one of its queues for each name, in a Redis that processes share. It joins no transaction. */
 export class RedisQueueDriver implements QueueDriver {
   readonly adapter = 'redis';
   readonly capabilities = { transactions: false } as const;
-  readonly classify: Classify = classifyRedisError;
+  readonly classify: Classify = classify;
   readonly #connection: RedisConnection;
   readonly #prefix: string;
   /** Tells the notices of this very driver, whose listeners have heard already, from those of others. */
   readonly #sender: string = randomUUID();
   readonly #listeners = new Set<() => void>();
 
-  constructor(source: ClientSource, prefix: string) {
-    this.#connection = new RedisConnection(source);
+  constructor(connection: RedisConnection, prefix: string) {
+    this.#connection = connection;
     this.#prefix = prefix;
   }
 
@@ -85,7 +94,7 @@ export class RedisQueueDriver implements QueueDriver {
 
   /** Connects, and refuses a Redis that would evict jobs when its memory is full. */
   async start(signal?: AbortSignal): Promise<void> {
-    await this.#connection.connect(signal);
+    await this.#connection.open(signal);
     const policy = await this.#evictionPolicy(signal);
     // The volatile policies evict what has an expiry, and no key of the queue has.
     if (policy === undefined || !policy.startsWith('allkeys')) return;
@@ -256,15 +265,8 @@ export class RedisQueueDriver implements QueueDriver {
     input: Readonly<Record<string, unknown>>,
     signal: AbortSignal | undefined,
   ): Promise<Result> {
-    const rest = ['1', `${this.#prefix}:queues`, JSON.stringify(input)];
-    try {
-      const sha = shaOf(script);
-      return (await this.#connection.send(['EVALSHA', sha, ...rest], signal)) as Result;
-    } catch (error) {
-      // It knows a script since its last start only.
-      if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
-      return (await this.#connection.send(['EVAL', script.source, ...rest], signal)) as Result;
-    }
+    const [key, args] = [`${this.#prefix}:queues`, JSON.stringify(input)];
+    return (await this.#connection.run(script, [key], [args], signal)) as Result;
   }
 
   async #evictionPolicy(signal: AbortSignal | undefined): Promise<string | undefined> {
@@ -288,17 +290,6 @@ export class RedisQueueDriver implements QueueDriver {
       if (sender !== this.#sender) this.#notify();
     });
   }
-}
-
-const shas = new WeakMap<Script, string>();
-
-function shaOf(script: Script): string {
-  let sha = shas.get(script);
-  if (sha === undefined) {
-    sha = createHash('sha1').update(script.source).digest('hex');
-    shas.set(script, sha);
-  }
-  return sha;
 }
 
 /** The name of BullMQ's queue for jobs of a name: the same, but for the colon, which BullMQ refuses. */

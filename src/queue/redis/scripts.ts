@@ -18,11 +18,7 @@
 //
 // A job is available at `timestamp + delay`.
 
-/** A script with its own name, for messages. */
-export interface Script {
-  readonly name: string;
-  readonly source: string;
-}
+import { luaScript, type Script } from '../../redis/index.ts';
 
 const common = `
 local queuesKey = KEYS[1]
@@ -133,14 +129,12 @@ local function read(q, id, state)
 end
 `;
 
-function script(name: string, body: string): Script {
-  return { name, source: common + body };
+function script(body: string): Script {
+  return luaScript(common + body);
 }
 
 /** `{ jobs: [{ id, queue, name, data, opts, timestamp, availableAt, key? }], sender }` gives `[id, isDuplicate]` for each. */
-export const enqueueScript: Script = script(
-  'enqueue',
-  `
+export const enqueueScript: Script = script(`
 local results = {}
 local touched = {}
 for i, job in ipairs(input.jobs) do
@@ -182,13 +176,10 @@ end
 for q in pairs(touched) do mark(q) end
 if next(touched) then wake() end
 return results
-`,
-);
+`);
 
 /** `{ queues, limit, now, leaseUntil, token }` gives the claimed jobs. */
-export const claimScript: Script = script(
-  'claim',
-  `
+export const claimScript: Script = script(`
 -- The next job of a queue that is due: those that BullMQ or we put into the list are due whatever their time.
 local function front(q)
   local found
@@ -246,13 +237,10 @@ while #claimed < input.limit do
   fronts[q] = room[q] > 0 and front(q) or nil
 end
 return claimed
-`,
-);
+`);
 
 /** `{ settlements, now, sender }` gives 1 or 0 for each. */
-export const settleScript: Script = script(
-  'settle',
-  `
+export const settleScript: Script = script(`
 local results = {}
 local isAnyWaiting = false
 for i, settlement in ipairs(input.settlements) do
@@ -286,13 +274,10 @@ for i, settlement in ipairs(input.settlements) do
 end
 if isAnyWaiting then wake() end
 return results
-`,
-);
+`);
 
 /** `{ claims, leaseUntil }` gives 1 or 0 for each. */
-export const extendScript: Script = script(
-  'extend',
-  `
+export const extendScript: Script = script(`
 local results = {}
 for i, claim in ipairs(input.claims) do
   local q = held(claim.id, claim.generation)
@@ -300,13 +285,10 @@ for i, claim in ipairs(input.claims) do
   results[i] = q and 1 or 0
 end
 return results
-`,
-);
+`);
 
 /** `{ now, limit, failure, sender }` gives how many were recovered, buried and removed; at most `limit` of a queue at once. */
-export const maintainScript: Script = script(
-  'maintain',
-  `
+export const maintainScript: Script = script(`
 local recovered, buried, removed = 0, 0, 0
 for _, q in ipairs(allQueues()) do
   for _, id in ipairs(call('ZRANGEBYSCORE', q .. 'underpin:leases', '-inf', digits(input.now), 'LIMIT', 0, input.limit)) do
@@ -337,13 +319,10 @@ for _, q in ipairs(allQueues()) do
 end
 if recovered > 0 then wake() end
 return { recovered, buried, removed }
-`,
-);
+`);
 
 /** `{ queues }` gives the earliest time, or nothing. */
-export const nextEventScript: Script = script(
-  'nextEvent',
-  `
+export const nextEventScript: Script = script(`
 local earliest
 local function consider(at)
   if at and (not earliest or at < earliest) then earliest = at end
@@ -364,13 +343,10 @@ for _, q in ipairs(allQueues()) do
   consider(tonumber(call('ZRANGE', q .. 'underpin:leases', 0, 0, 'WITHSCORES')[2]))
 end
 return earliest and digits(earliest) or nil
-`,
-);
+`);
 
 /** `{ id }` gives the job, or nothing. */
-export const findScript: Script = script(
-  'find',
-  `
+export const findScript: Script = script(`
 local q = locate(input.id)
 if not q then return nil end
 local state = 'waiting'
@@ -378,13 +354,10 @@ if call('EXISTS', q .. input.id .. ':lock') == 1 then state = 'active'
 elseif call('ZSCORE', q .. 'completed', input.id) then state = 'completed'
 elseif call('ZSCORE', q .. 'failed', input.id) then state = 'dead' end
 return read(q, input.id, state)
-`,
-);
+`);
 
 /** `{ state?, queue?, after?, limit }` gives jobs by their ids. It reads the ids of all jobs in the state: BullMQ has no index of them. */
-export const listScript: Script = script(
-  'list',
-  `
+export const listScript: Script = script(`
 local sets = {
   { 'waiting', 'wait' }, { 'waiting', 'paused' }, { 'waiting', 'delayed' }, { 'waiting', 'prioritized' },
   { 'active', 'active' }, { 'completed', 'completed' }, { 'dead', 'failed' },
@@ -409,13 +382,10 @@ for _, job in ipairs(found) do
   if isJob(job.q .. job.id) then rows[#rows + 1] = read(job.q, job.id, job.state) end
 end
 return rows
-`,
-);
+`);
 
 /** `{ queue? }` gives how many are waiting, active, completed and dead. */
-export const countsScript: Script = script(
-  'counts',
-  `
+export const countsScript: Script = script(`
 local waiting, active, completed, dead = 0, 0, 0, 0
 for _, q in ipairs(asked()) do
   waiting = waiting + call('LLEN', q .. 'wait') + call('LLEN', q .. 'paused')
@@ -425,13 +395,10 @@ for _, q in ipairs(asked()) do
   dead = dead + call('ZCARD', q .. 'failed')
 end
 return { waiting, active, completed, dead }
-`,
-);
+`);
 
 /** `{ ids?, queue?, limit, now, sender }` gives their number. */
-export const redriveScript: Script = script(
-  'redrive',
-  `
+export const redriveScript: Script = script(`
 local wanted
 if input.ids then
   wanted = {}
@@ -461,13 +428,10 @@ for _, job in ipairs(dead) do
 end
 if redriven > 0 then wake() end
 return redriven
-`,
-);
+`);
 
 /** `{ id }` gives 1 when there was one that was not active. */
-export const removeScript: Script = script(
-  'remove',
-  `
+export const removeScript: Script = script(`
 local id = input.id
 local q = locate(id)
 if not q or call('EXISTS', q .. id .. ':lock') == 1 then return 0 end
@@ -476,5 +440,4 @@ for _, set in ipairs({ 'delayed', 'prioritized', 'completed', 'failed', 'underpi
 erase(q, id)
 emit(q, 'removed', id, 'prev', 'unknown')
 return 1
-`,
-);
+`);

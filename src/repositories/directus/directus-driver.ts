@@ -43,6 +43,9 @@ const capabilities = {
 /** Ids in one request. Below the least number of parameters that a database takes. */
 const idsAtOnce = 1000;
 
+/** How often a deletion is tried, when others delete some of the same at that moment. */
+const deletions = 5;
+
 /**
  * Items of a collection. Reads are sent as SEARCH, whose filter stands in the body, for URLs have an end. The client has wrapped
  * and classified its errors, so this has none to add.
@@ -161,20 +164,35 @@ export class DirectusRepositoryDriver implements RepositoryDriver {
   }
 
   async delete(where: Condition, signal?: AbortSignal): Promise<number> {
-    // Directus does not tell how many it deletes.
+    let ids = await this.#idsOf(where, signal);
+    for (let attempt = 1; ids.length > 0; attempt += 1) {
+      try {
+        await this.#write('DELETE', ids, signal);
+        return ids.length;
+      } catch (error) {
+        if (!InfrastructureError.is(error, 'permission-denied') || attempt === deletions)
+          throw error;
+        // So it also refuses all of them when others have deleted one meanwhile, unless the role may do everything.
+        const left = await this.#idsOf(where, signal);
+        const there = new Set(left);
+        if (ids.every((id) => there.has(id))) throw error;
+        ids = left;
+      }
+    }
+    return 0;
+  }
+
+  /** Directus does not tell how many it deletes, nor which. */
+  async #idsOf(where: Condition, signal: AbortSignal | undefined): Promise<readonly unknown[]> {
     const all = { where, orderBy: [], after: undefined, limit: undefined };
     const found = await this.#find(all, [this.#id], signal);
     const ids = found.map((row) => this.#codec.encodeValue(this.#id, row[this.#id.field]));
-    if (ids.length === 0) return 0;
-    if (ids.includes('')) {
-      throw new InfrastructureError({
-        code: 'unimplemented',
-        ...this.#origin,
-        message: `${this.collection}: Directus cannot delete an item whose id is the empty text, so nothing was deleted`,
-      });
-    }
-    await this.#write('DELETE', ids, signal);
-    return ids.length;
+    if (!ids.includes('')) return ids;
+    throw new InfrastructureError({
+      code: 'unimplemented',
+      ...this.#origin,
+      message: `${this.collection}: Directus cannot delete an item whose id is the empty text, so nothing was deleted`,
+    });
   }
 
   async checkHealth(signal?: AbortSignal): Promise<void> {

@@ -69,6 +69,28 @@ describe.skipIf(missing)('directusRepository › on a real server', () => {
     }
   });
 
+  test('what others delete meanwhile is left out of a deletion, also for a role that may not do all', async () => {
+    const all = directusSamples(administrator, collection);
+    await all.deleteWhere('all');
+    await all.insertMany([sample('a'), sample('b')]);
+    let isFirst = true;
+    const limited = directusSamples(
+      {
+        ...(await withRights(['read', 'delete'])),
+        fetch: async (input, init) => {
+          if (init?.method === 'DELETE' && isFirst) {
+            isFirst = false;
+            await all.delete('a');
+          }
+          return await fetch(input, init);
+        },
+      },
+      collection,
+    );
+    expect(await limited.deleteWhere('all')).toBe(1);
+    expect(await all.count()).toBe(0);
+  });
+
   async function withRights(rights: readonly string[]): Promise<{ url: string; token: string }> {
     const { token } = await makeUser(administrator, { [collection]: rights });
     return { url: administrator.url, token };
