@@ -58,7 +58,7 @@ export function parseRedisUrl(
   ) {
     throw invalidArgument(
       origin,
-      'url is not redis://USER:PASSWORD@HOST:PORT/DATABASE?prefix=PREFIX, or rediss:// for TLS, where all but the host may be left out',
+      'url is not redis://HOST:PORT/DATABASE?prefix=PREFIX, or rediss:// for TLS, with USER:PASSWORD@ before the host, where all but the host may be left out',
     );
   }
   const decoded = (part: string): string => {
