@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 
-import { exchange, freePort, isRunning, signalTrees } from './processes.ts';
+import { exchange, firstThatRuns, freePort, isRunning, onPath, signalTrees } from './processes.ts';
+
+const python = await firstThatRuns(onPath(['python3']));
 
 /** Processes that a shell starts one after the other, and their ids, as this shell prints them. */
 async function tree(script: string): Promise<readonly number[]> {
@@ -36,6 +38,27 @@ describe.skipIf(!existsSync('/proc/self/stat'))('services › processes', () => 
       signalTrees([shell], 'SIGKILL');
     }
   });
+
+  test.skipIf(python === undefined)(
+    'a process whose first thread alone has ended still runs, for the others hold its ports',
+    async () => {
+      const program = [
+        'import ctypes, threading, time',
+        'threading.Thread(target=time.sleep, args=(60,)).start()',
+        'print("end", flush=True)',
+        'ctypes.CDLL(None).pthread_exit(None)',
+      ].join('\n');
+      const [shell = 0] = await tree(`exec ${python} -c '${program}'`);
+      try {
+        const stat = (): string => readFileSync(`/proc/${shell}/stat`, 'utf8');
+        await expect.poll(stat, { timeout: 10_000 }).toContain(') Z ');
+        expect(isRunning(shell)).toBe(true);
+      } finally {
+        signalTrees([shell], 'SIGKILL');
+      }
+      await expect.poll(() => isRunning(shell)).toBe(false);
+    },
+  );
 
   test('a port is free, and none that the system gives to others', async () => {
     const port = await freePort();

@@ -112,7 +112,9 @@ export function identityOf(pid: number): string {
 export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return statOf(pid)?.state !== 'Z';
+    const stat = statOf(pid);
+    // What the first thread had open, such as a port, is the others' too, which may end later.
+    return stat?.state !== 'Z' || stat.threads > 1;
   } catch (error) {
     // Somebody else's.
     return (error as NodeJS.ErrnoException).code === 'EPERM';
@@ -155,6 +157,7 @@ function childrenOf(parents: ReadonlySet<number>): number[] {
 interface Stat {
   readonly state: string;
   readonly parent: number;
+  readonly threads: number;
   /** In a unit of its own. */
   readonly started: string | undefined;
 }
@@ -166,7 +169,7 @@ function statOf(pid: number): Stat | undefined {
     // The command's name stands in parentheses, and may contain anything.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     const [state = '', parent] = fields;
-    return { state, parent: Number(parent), started: fields[19] };
+    return { state, parent: Number(parent), threads: Number(fields[17]), started: fields[19] };
   } catch {
     return undefined;
   }
