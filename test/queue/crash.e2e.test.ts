@@ -1,10 +1,6 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
 
 import { describe, expect, it } from 'vitest';
 
@@ -13,27 +9,9 @@ import { sqlQueue } from '../../src/queue/sql/index.ts';
 import { makePostgresDatabase } from '../services/databases.ts';
 import { service } from '../services/services.ts';
 import { atomicJob, makeTables, openDatabase, plainJob, type Tables } from './jobs.ts';
+import { WorkerProcesses } from './worker-processes.ts';
 
 const jobs = 60;
-
-function startWorker(target: string, lease: number): ChildProcessByStdio<null, Readable, null> {
-  const script = path.join(import.meta.dirname, 'worker-process.ts');
-  const args = ['--conditions=underpin-source', script, target, String(lease)];
-  return spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-}
-
-/** Starts a worker and kills it, without any warning, once so many handlers have started. */
-async function killAfter(starts: number, target: string): Promise<void> {
-  const worker = startWorker(target, 300);
-  const ended = once(worker, 'exit');
-  let seen = 0;
-  for await (const _ of createInterface({ input: worker.stdout })) {
-    seen += 1;
-    if (seen === starts) worker.kill('SIGKILL');
-  }
-  const [, signal] = (await ended) as [number | null, string | null];
-  expect(signal).toBe('SIGKILL');
-}
 
 const postgres = await service('postgres');
 
@@ -67,13 +45,13 @@ const engines: readonly {
 
 for (const { engine, missing, make } of engines) {
   const withDatabase = async (
-    fn: (database: Database<Tables>, target: string) => Promise<void>,
+    fn: (database: Database<Tables>, workers: WorkerProcesses) => Promise<void>,
   ): Promise<void> => {
     const { target, remove } = await make();
     try {
       await using database = openDatabase(target);
       await makeTables(database);
-      await fn(database, target);
+      await fn(database, new WorkerProcesses('worker-process.ts', target));
     } finally {
       await remove();
     }
@@ -81,19 +59,16 @@ for (const { engine, missing, make } of engines) {
 
   describe.skipIf(missing)(`sqlQueue on ${engine}`, () => {
     it('workers killed again and again in the midst of jobs lose none, and repeat no atomic one', async () => {
-      await withDatabase(async (database, target) => {
+      await withDatabase(async (database, workers) => {
         await using queue = sqlQueue({ database });
         const numbers = Array.from({ length: jobs }, (_, number) => ({ number }));
         await queue.enqueueMany(atomicJob, numbers);
         await queue.enqueueMany(plainJob, numbers);
 
-        for (const starts of [1, 7, 20]) await killAfter(starts, target);
+        for (const starts of [1, 7, 20]) await workers.killAfter(starts);
         // And two at once, while others work.
-        await Promise.all([killAfter(5, target), killAfter(9, target)]);
-        const last = startWorker(target, 300);
-        last.stdout.resume();
-        const ended = once(last, 'exit');
-        expect(await ended).toEqual([0, null]);
+        await Promise.all([workers.killAfter(5), workers.killAfter(9)]);
+        await workers.finish(300);
 
         expect(await queue.counts()).toEqual({ waiting: 0, active: 0, completed: 0, dead: 0 });
         const rows = await database.query.selectFrom('effect').selectAll().execute();
@@ -111,19 +86,11 @@ for (const { engine, missing, make } of engines) {
     });
 
     it('workers of several processes on one database share the jobs, and each job runs once', async () => {
-      await withDatabase(async (database, target) => {
+      await withDatabase(async (database, workers) => {
         await using queue = sqlQueue({ database });
         const numbers = Array.from({ length: jobs }, (_, number) => ({ number }));
         await queue.enqueueMany(plainJob, numbers);
-        const workers = [startWorker(target, 10_000), startWorker(target, 10_000)];
-        const ends = await Promise.all(
-          workers.map(async (worker) => {
-            worker.stdout.resume();
-            const [code] = (await once(worker, 'exit')) as [number | null];
-            return code;
-          }),
-        );
-        expect(ends).toEqual([0, 0]);
+        await Promise.all([workers.finish(10_000), workers.finish(10_000)]);
         const rows = await database.query
           .selectFrom('effect')
           .select('number')

@@ -1,9 +1,3 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import path from 'node:path';
-import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
-
 import { describe, expect, it } from 'vitest';
 
 import { type JobQueue } from '../../src/queue/index.ts';
@@ -11,35 +5,10 @@ import { type RedisQueueDriver, redisQueue } from '../../src/queue/redis/index.t
 import { makeKeyspace } from '../services/keyspaces.ts';
 import { service } from '../services/services.ts';
 import { plainJob } from './jobs.ts';
+import { WorkerProcesses } from './worker-processes.ts';
 
 const { missing } = await service('redis');
 const numbers = Array.from({ length: 60 }, (_, number) => number);
-
-function startWorker(url: string, lease: number): ChildProcessByStdio<null, Readable, null> {
-  const script = path.join(import.meta.dirname, 'redis-worker-process.ts');
-  const args = ['--conditions=underpin-source', script, url, String(lease)];
-  return spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-}
-
-/** Starts a worker and kills it, without any warning, once so many handlers have started. */
-async function killAfter(starts: number, url: string): Promise<void> {
-  const worker = startWorker(url, 300);
-  const ended = once(worker, 'exit');
-  let seen = 0;
-  for await (const _ of createInterface({ input: worker.stdout })) {
-    seen += 1;
-    if (seen === starts) worker.kill('SIGKILL');
-  }
-  const [, signal] = (await ended) as [number | null, string | null];
-  expect(signal).toBe('SIGKILL');
-}
-
-/** Lets a worker do all that is left. */
-async function finish(url: string, lease: number): Promise<void> {
-  const worker = startWorker(url, lease);
-  worker.stdout.resume();
-  expect(await once(worker, 'exit')).toEqual([0, null]);
-}
 
 interface Effect {
   readonly number: number;
@@ -49,7 +18,7 @@ interface Effect {
 async function withQueue(
   fn: (
     queue: JobQueue<RedisQueueDriver>,
-    url: string,
+    workers: WorkerProcesses,
     effects: () => Promise<Effect[]>,
   ) => Promise<void>,
 ): Promise<void> {
@@ -60,7 +29,7 @@ async function withQueue(
       plainJob,
       numbers.map((number) => ({ number })),
     );
-    await fn(queue, url, async () => {
+    await fn(queue, new WorkerProcesses('redis-worker-process.ts', url), async () => {
       const command = ['LRANGE', `${prefix}:effects`, '0', '-1'];
       const lines = (await queue.native?.sendCommand(command)) as string[];
       return lines.map((line) => {
@@ -75,11 +44,11 @@ async function withQueue(
 
 describe.skipIf(missing)('redisQueue', () => {
   it('workers killed again and again in the midst of jobs lose none', async () => {
-    await withQueue(async (queue, url, effects) => {
-      for (const starts of [1, 7, 20]) await killAfter(starts, url);
+    await withQueue(async (queue, workers, effects) => {
+      for (const starts of [1, 7, 20]) await workers.killAfter(starts);
       // And two at once, while others work.
-      await Promise.all([killAfter(5, url), killAfter(9, url)]);
-      await finish(url, 300);
+      await Promise.all([workers.killAfter(5), workers.killAfter(9)]);
+      await workers.finish(300);
 
       expect(await queue.counts()).toEqual({ waiting: 0, active: 0, completed: 0, dead: 0 });
       const done = await effects();
@@ -92,8 +61,8 @@ describe.skipIf(missing)('redisQueue', () => {
   });
 
   it('workers of several processes share the jobs, and each job runs once', async () => {
-    await withQueue(async (_queue, url, effects) => {
-      await Promise.all([finish(url, 10_000), finish(url, 10_000)]);
+    await withQueue(async (_queue, workers, effects) => {
+      await Promise.all([workers.finish(10_000), workers.finish(10_000)]);
       const done = await effects();
       expect(done.map(({ number }) => number).toSorted((a, b) => a - b)).toEqual(numbers);
     });
