@@ -61,6 +61,22 @@ const postgresSamples = `create table samples (
   );
   create table versioned (id text primary key, name text not null, version integer not null)`;
 
+/** How a sample is kept, in a table and in a collection. */
+const sampleColumns = {
+  id: 'text',
+  name: 'text',
+  code: 'text?',
+  rank: 'integer',
+  score: 'real|null',
+  serial: 'bigint',
+  active: 'boolean',
+  createdAt: { name: 'created_at', type: 'date' },
+  readAt: { name: 'read_at', type: 'date|null' },
+  labels: 'json',
+  detail: 'json|null',
+  bytes: 'bytes|null',
+} as const;
+
 /** The table of the suite's samples, and the repository in it. */
 export async function sqlSamples(database: Database): Promise<SqlRepository<Sample>> {
   const samples = database.adapter === 'postgres' ? postgresSamples : sqliteSamples;
@@ -68,20 +84,7 @@ export async function sqlSamples(database: Database): Promise<SqlRepository<Samp
   return sqlRepository<Sample>({
     database,
     table: 'samples',
-    columns: {
-      id: 'text',
-      name: 'text',
-      code: 'text?',
-      rank: 'integer',
-      score: 'real|null',
-      serial: 'bigint',
-      active: 'boolean',
-      createdAt: { name: 'created_at', type: 'date' },
-      readAt: { name: 'read_at', type: 'date|null' },
-      labels: 'json',
-      detail: 'json|null',
-      bytes: 'bytes|null',
-    },
+    columns: sampleColumns,
   });
 }
 
@@ -169,20 +172,7 @@ export function directusSamples(
   return directusRepository<Sample>({
     client: directusClient({ url, token, ...(fetch && { fetch }) }),
     collection,
-    columns: {
-      id: 'text',
-      name: 'text',
-      code: 'text?',
-      rank: 'integer',
-      score: 'real|null',
-      serial: 'bigint',
-      active: 'boolean',
-      createdAt: { name: 'created_at', type: 'date' },
-      readAt: { name: 'read_at', type: 'date|null' },
-      labels: 'json',
-      detail: 'json|null',
-      bytes: 'bytes|null',
-    },
+    columns: sampleColumns,
   });
 }
 // To make a collection takes longer than most cases, so that each is used again when it is left empty.
