@@ -6,7 +6,7 @@ import { directusRepository } from 'underpin/repositories/directus';
 
 import type { ArticleRepository } from '../../domain/article-repository.ts';
 import type { Article } from '../../domain/article.ts';
-import { articleRepository } from '../repositories/articles.ts';
+import { articleColumns, articleRepository } from '../repositories/articles.ts';
 import type { DirectusSchema } from './types.ts';
 
 /** The articles that editors write in Directus. They are only read here: every write is refused as `unimplemented`. */
@@ -15,19 +15,9 @@ export function directusArticles(client: DirectusClient<DirectusSchema>): Articl
     client,
     collection: 'articles',
     columns: {
-      id: 'text',
-      slug: 'text',
-      title: 'text',
-      summary: 'text',
-      body: 'text',
-      section: 'text',
-      picture: 'json|null',
-      sourcePath: { name: 'source_path', type: 'text|null' },
-      sourceHash: { name: 'source_hash', type: 'text|null' },
-      status: 'text',
+      ...articleColumns,
       publishedAt: { name: 'date_published', type: 'date|null' },
       updatedAt: { name: 'date_updated', type: 'date' },
-      version: 'integer',
     },
   });
   const writes: Partial<Repository<Article>> = {

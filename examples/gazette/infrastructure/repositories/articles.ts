@@ -9,6 +9,21 @@ import type {
 import type { Article } from '../../domain/article.ts';
 import { slugify } from '../../domain/slug.ts';
 
+/** How an article is kept, in a table and in a collection; when it was published and changed each names in its own way. */
+export const articleColumns = {
+  id: 'text',
+  slug: 'text',
+  title: 'text',
+  summary: 'text',
+  body: 'text',
+  section: 'text',
+  picture: 'json|null',
+  sourcePath: { name: 'source_path', type: 'text|null' },
+  sourceHash: { name: 'source_hash', type: 'text|null' },
+  status: 'text',
+  version: 'integer',
+} as const;
+
 /** Adds what the newspaper asks of its articles to a repository on any adapter. */
 export function articleRepository(
   base: Repository<Article>,

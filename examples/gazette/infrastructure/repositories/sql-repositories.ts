@@ -6,7 +6,7 @@ import type { Article } from '../../domain/article.ts';
 import type { Device, DeviceRepository } from '../../domain/device.ts';
 import type { Subscriber, SubscriberRepository } from '../../domain/subscriber.ts';
 import type { Tables } from '../database/tables.ts';
-import { articleRepository } from './articles.ts';
+import { articleColumns, articleRepository } from './articles.ts';
 import { subscriberRepository } from './subscribers.ts';
 
 /** The repositories of the newspaper, in the tables of its database. */
@@ -23,19 +23,9 @@ export function sqlRepositories(database: Database<Tables>): Repositories {
     table: 'article',
     version: 'version',
     columns: {
-      id: 'text',
-      slug: 'text',
-      title: 'text',
-      summary: 'text',
-      body: 'text',
-      section: 'text',
-      picture: 'json|null',
-      sourcePath: { name: 'source_path', type: 'text|null' },
-      sourceHash: { name: 'source_hash', type: 'text|null' },
-      status: 'text',
+      ...articleColumns,
       publishedAt: { name: 'published_at', type: 'date|null' },
       updatedAt: { name: 'updated_at', type: 'date' },
-      version: 'integer',
     },
   });
   const subscribers = sqlRepository<Subscriber>({
