@@ -28,8 +28,10 @@ describe.skipIf(!existsSync('/proc/self/stat'))('services › processes', () => 
   });
 
   test('a process that has ended does not run, also while nobody has asked how it ended', async () => {
-    // Becomes a program that never asks.
-    const [shell = 0, child = 0] = await tree(`sleep 0 & echo $!; echo end; exec sleep 60`);
+    // Becomes a program that never asks; the child ends only then, for a shell asks.
+    const [shell = 0, child = 0] = await tree(
+      `(until [ "$(cat /proc/$$/comm)" = sleep ]; do :; done) & echo $!; echo end; exec sleep 60`,
+    );
     try {
       await expect.poll(() => isRunning(child)).toBe(false);
       expect(() => process.kill(child, 0)).not.toThrow();
