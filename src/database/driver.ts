@@ -22,6 +22,8 @@ export type Isolation = 'read-committed' | 'repeatable-read' | 'serializable';
 /** What {@link DatabaseDriver.begin} takes. */
 export interface BeginOptions {
   readonly signal?: AbortSignal | undefined;
+  /** A statement that writes MUST be refused as `permission-denied`, and the transaction SHOULD get in no writer's way. */
+  readonly readOnly?: boolean | undefined;
   /** A driver MUST give this much at least, and MAY give more. Default: the driver's own, which loses no update. */
   readonly isolation?: Isolation | undefined;
   /**
@@ -60,8 +62,17 @@ export interface SqlExpressions {
   list(values: readonly unknown[]): unknown;
 }
 
-/** What a statement gave. `rows` is empty for a statement that returns none. */
-export type StatementResult = QueryResult<Readonly<Record<string, unknown>>>;
+/**
+ * How the rows of a result come: as objects by the names of their columns, or as arrays in the order of the columns, which loses
+ * nothing when two of them have one name.
+ */
+export type RowMode = 'object' | 'array';
+
+/** What a statement gave. `rows` is empty for a statement that returns none; in the row mode `array` each is an array. */
+export interface StatementResult extends QueryResult<Readonly<Record<string, unknown>>> {
+  /** How long it waited for a connection, in milliseconds; absent when it had one at once. */
+  readonly waitedMs?: number | undefined;
+}
 
 /** The rows of a stream, in chunks. MUST release its connection when it ends, fails, or is returned early. */
 export type StatementStream = AsyncIterableIterator<StatementResult>;
@@ -81,7 +92,11 @@ export interface DatabaseDriver extends Driver {
   readonly capabilities: DatabaseCapabilities;
   readonly dialect: SqlDialect;
   /** Runs one statement outside of any transaction; it takes effect by itself, or not at all. MAY answer at once. */
-  execute(query: CompiledQuery, signal?: AbortSignal): StatementResult | Promise<StatementResult>;
+  execute(
+    query: CompiledQuery,
+    signal?: AbortSignal,
+    rowMode?: RowMode,
+  ): StatementResult | Promise<StatementResult>;
   /** Streams the rows of one statement outside of any transaction, all of one moment. */
   stream(query: CompiledQuery, options: StreamOptions): StatementStream;
   /**
@@ -102,7 +117,13 @@ export interface DatabaseDriver extends Driver {
  * may reach the connection, which may by then be somebody else's.
  */
 export interface DriverTransaction {
-  execute(query: CompiledQuery, signal?: AbortSignal): StatementResult | Promise<StatementResult>;
+  /** How long it waited for its connection, in milliseconds; absent when it had one at once. */
+  readonly waitedMs?: number | undefined;
+  execute(
+    query: CompiledQuery,
+    signal?: AbortSignal,
+    rowMode?: RowMode,
+  ): StatementResult | Promise<StatementResult>;
   /** Runs one statement once for each row of parameters, in order. The first that fails ends it. Gives the sum of affected rows, and no rows. */
   executeMany(
     query: CompiledQuery,

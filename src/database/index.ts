@@ -6,6 +6,7 @@ export type {
   DriverTransaction,
   Isolation,
   NotificationListener,
+  RowMode,
   SqlDialect,
   SqlExpressions,
   StatementResult,
