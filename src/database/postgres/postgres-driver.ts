@@ -1,9 +1,4 @@
-import {
-  type CompiledQuery,
-  PostgresAdapter,
-  PostgresIntrospector,
-  PostgresQueryCompiler,
-} from 'kysely';
+import type { CompiledQuery } from 'kysely';
 import type { Client, Pool, PoolClient, PoolConfig } from 'pg';
 
 import {
@@ -27,17 +22,17 @@ import type {
   StatementStream,
   StreamOptions,
 } from '../driver.ts';
+import { readCursor } from '../postgres-sql/cursor.ts';
+import { postgresDialect } from '../postgres-sql/dialect.ts';
+import { toPostgresValues } from '../postgres-sql/parameters.ts';
+import { parserOf } from '../postgres-sql/results.ts';
+import { isQuery, transactionStatementRefused } from '../postgres-sql/statements.ts';
+import { PostgresTransaction } from '../postgres-sql/transaction.ts';
 import { Semaphore } from '../semaphore.ts';
-import { classifyPostgres } from './classify.ts';
-import { readCursor } from './cursor.ts';
-import { postgresExpressions } from './expressions.ts';
+import { classifyPostgres, isConnectionLost } from './classify.ts';
 import { Notifications } from './notifications.ts';
-import { toPostgresValues } from './parameters.ts';
 import { pg } from './pg.ts';
-import { PostgresTransaction } from './postgres-transaction.ts';
-import { resultTypes } from './results.ts';
 import { PostgresSession } from './session.ts';
-import { isQuery, transactionStatementRefused } from './statements.ts';
 
 /** How a {@link PostgresDriver} reaches the server. */
 export interface PostgresTarget {
@@ -94,12 +89,7 @@ export class PostgresDriver implements DatabaseDriver {
     statementRollback: false,
     notifications: true,
   };
-  readonly dialect: SqlDialect = {
-    createAdapter: () => new PostgresAdapter(),
-    createIntrospector: (query) => new PostgresIntrospector(query),
-    createQueryCompiler: () => new PostgresQueryCompiler(),
-    expressions: postgresExpressions,
-  };
+  readonly dialect: SqlDialect = postgresDialect;
   readonly classify: Classify;
   readonly #options: PostgresDriverOptions;
   readonly #where: string;
@@ -232,7 +222,12 @@ export class PostgresDriver implements DatabaseDriver {
           unlimited,
         });
       }
-      return new PostgresTransaction({ session, where: this.#where, unlimited });
+      return new PostgresTransaction({
+        session,
+        classify: this.classify,
+        isConnectionLost,
+        unlimited,
+      });
     } catch (error) {
       await session.execute('rollback').catch(() => undefined);
       session.release();
@@ -300,7 +295,7 @@ export class PostgresDriver implements DatabaseDriver {
       idleTimeoutMillis: idleTimeout,
       application_name: applicationName,
       keepAlive: true,
-      types: resultTypes,
+      types: { getTypeParser: parserOf },
       ...(statementTimeout > 0 && { statement_timeout: statementTimeout }),
     };
   }

@@ -8,7 +8,7 @@ import { makePostgresDatabase, type TestDatabase } from '../../../test/services/
 import { service } from '../../../test/services/services.ts';
 import { noPolicy } from '../../core/index.ts';
 import { type PostgresDatabase, postgresDatabase } from './index.ts';
-import { isQuery, scriptEndsTransaction } from './statements.ts';
+import { isQuery, scriptEndsTransaction } from '../postgres-sql/statements.ts';
 import { parsePostgresUrl } from './url.ts';
 
 const { missing } = await service('postgres');

@@ -3,10 +3,12 @@ import type { PoolClient, QueryResult } from 'pg';
 import { InfrastructureError, withOutcome } from '../../core/index.ts';
 import { abortedBefore } from '../aborted.ts';
 import type { StatementResult } from '../driver.ts';
+import { isCancelled, withoutValues } from '../postgres-sql/classify.ts';
+import type { WireValue } from '../postgres-sql/parameters.ts';
+import type { AnswerOptions, SqlSession } from '../postgres-sql/session.ts';
 import { Batch } from './batch.ts';
 import { requestCancel } from './cancel.ts';
-import { isCancelled, isConnectionLost, withoutValues } from './classify.ts';
-import type { WireValue } from './parameters.ts';
+import { isConnectionLost } from './classify.ts';
 
 /** How long a cancelled statement may take to end before its connection is given up, in milliseconds. */
 const cancelGrace = 2000;
@@ -17,15 +19,8 @@ const answerGrace = 5000;
 /** Rows of a batch that go in one message, which is in memory whole. */
 const batchSize = 1000;
 
-/** What a statement's answer is waited for with. */
-export interface AnswerOptions {
-  readonly signal?: AbortSignal | undefined;
-  /** Whether the limit of time is off. */
-  readonly unlimited?: boolean | undefined;
-}
-
 /** One connection of the pool while somebody has it. Statements run one after the other. */
-export class PostgresSession {
+export class PostgresSession implements SqlSession {
   readonly #client: PoolClient;
   /** The server's limit for a statement, in milliseconds; 0 for none. */
   readonly #statementTimeout: number;
