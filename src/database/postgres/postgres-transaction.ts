@@ -4,6 +4,7 @@ import { abortReason, InfrastructureError, withOutcome, wrapError } from '../../
 import { inChunks } from '../chunks.ts';
 import type {
   DriverTransaction,
+  RowMode,
   StatementResult,
   StatementStream,
   StreamOptions,
@@ -12,7 +13,7 @@ import { endsTransaction } from '../transaction-statements.ts';
 import { classifyPostgres, isConflict, isConnectionLost, isSpoilt } from './classify.ts';
 import { readCursor } from './cursor.ts';
 import { toPostgresValues, type WireValue } from './parameters.ts';
-import type { AnswerOptions, PostgresSession } from './session.ts';
+import type { AnswerOptions, ExecuteOptions, PostgresSession } from './session.ts';
 import { isQuery, scriptEndsTransaction, transactionStatementRefused } from './statements.ts';
 
 const origin = { component: 'database', adapter: 'postgres' } as const;
@@ -45,10 +46,11 @@ export class PostgresTransaction implements DriverTransaction {
   async execute(
     { sql, parameters, query }: CompiledQuery,
     signal?: AbortSignal,
+    rowMode?: RowMode,
   ): Promise<StatementResult> {
     const values = toPostgresValues(parameters);
     if (query.kind === 'RawNode' && endsTransaction(sql)) throw this.#break();
-    return await this.#execute(sql, values, { signal });
+    return await this.#execute(sql, values, { signal, rowMode });
   }
 
   async executeMany(
@@ -137,10 +139,10 @@ export class PostgresTransaction implements DriverTransaction {
   async #execute(
     sql: string,
     values: WireValue[] = [],
-    answer: AnswerOptions = {},
+    { rowMode, ...answer }: ExecuteOptions = {},
   ): Promise<StatementResult> {
     return await this.#guard(
-      async (options) => await this.#session.execute(sql, values, options),
+      async (options) => await this.#session.execute(sql, values, { ...options, rowMode }),
       answer,
     );
   }

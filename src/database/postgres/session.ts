@@ -2,7 +2,7 @@ import type { PoolClient, QueryResult } from 'pg';
 
 import { InfrastructureError, withOutcome } from '../../core/index.ts';
 import { abortedBefore } from '../aborted.ts';
-import type { StatementResult } from '../driver.ts';
+import type { RowMode, StatementResult } from '../driver.ts';
 import { Batch } from './batch.ts';
 import { requestCancel } from './cancel.ts';
 import { isCancelled, isConnectionLost, withoutValues } from './classify.ts';
@@ -22,6 +22,11 @@ export interface AnswerOptions {
   readonly signal?: AbortSignal | undefined;
   /** Whether the limit of time is off. */
   readonly unlimited?: boolean | undefined;
+}
+
+/** What a statement is executed with. */
+export interface ExecuteOptions extends AnswerOptions {
+  readonly rowMode?: RowMode | undefined;
 }
 
 /** One connection of the pool while somebody has it. Statements run one after the other. */
@@ -55,10 +60,10 @@ export class PostgresSession {
   async execute(
     sql: string,
     values: WireValue[] = [],
-    options: AnswerOptions = {},
+    options: ExecuteOptions = {},
   ): Promise<StatementResult> {
     // `extended` even without parameters, so that a text of several statements is refused.
-    const query = { text: sql, values, queryMode: 'extended' };
+    const query = { text: sql, values, queryMode: 'extended', rowMode: options.rowMode };
     return toStatementResult(
       await this.#inTurn(() => this.#client.query<Record<string, unknown>>(query), options),
     );
