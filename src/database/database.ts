@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-import { type Compilable, type CompiledQuery, type Kysely, SelectQueryNode } from 'kysely';
+import { type Compilable, CompiledQuery, type Kysely, SelectQueryNode } from 'kysely';
 
 import {
   abortable,
@@ -19,11 +19,13 @@ import {
 } from '../core/index.ts';
 import { abortedBefore } from './aborted.ts';
 import type {
+  ArrayResult,
   BeginOptions,
   DatabaseDriver,
   DriverTransaction,
   Isolation,
   NotificationListener,
+  RowMode,
   SqlDialect,
   StatementResult,
   StatementStream,
@@ -57,6 +59,12 @@ export interface TransactionOptions extends CallOptions {
    * option for it. A nested transaction has that of the outermost.
    */
   readonly isolation?: Isolation | undefined;
+}
+
+/** Options of {@link Database.execute}. */
+export interface ExecuteOptions extends CallOptions {
+  /** How its rows come. Default `object`. */
+  readonly rowMode?: RowMode | undefined;
 }
 
 interface OutermostOptions extends TransactionOptions {
@@ -200,6 +208,33 @@ export class Database<
   }
 
   /**
+   * Runs one statement that was written elsewhere, by an ORM or another query builder, with the engine's own placeholders; it joins
+   * the transaction, is told as an operation and throws what `query` does. In the row mode `array` columns that have one name all
+   * come back, in order.
+   *
+   * @example
+   * const { rows } = await database.execute('select 1, 2 where 3 = ?', [3], { rowMode: 'array' });
+   */
+  execute(
+    statement: string,
+    parameters: readonly unknown[],
+    options: ExecuteOptions & { readonly rowMode: 'array' },
+  ): Promise<ArrayResult>;
+  execute(
+    statement: string,
+    parameters?: readonly unknown[],
+    options?: ExecuteOptions,
+  ): Promise<StatementResult>;
+  async execute(
+    statement: string,
+    parameters: readonly unknown[] = [],
+    { signal, rowMode }: ExecuteOptions = {},
+  ): Promise<ArrayResult | StatementResult> {
+    const query = CompiledQuery.raw(statement, [...parameters]);
+    return await this.#execute(query, signal, this.#ambient.getStore(), rowMode);
+  }
+
+  /**
    * Applies the migrations that have not been applied, in their order, each exactly once also when several processes start
    * at the same time. Throws `failed-precondition` when one that was applied has since been edited, removed or moved; a
    * migration that fails is undone where the engine can, and those after it are not tried. A database that is ahead of the
@@ -254,15 +289,16 @@ export class Database<
     query: CompiledQuery,
     signal: AbortSignal | undefined,
     scope: TransactionScope | undefined,
+    rowMode?: RowMode,
   ): Promise<StatementResult> {
     const attributes: OperationAttributes = { statement: query.sql };
     if (scope !== undefined) {
       return this.#inScope(scope, { name: 'query', attributes, signal }, (transaction, current) =>
-        transaction.execute(query, current),
+        transaction.execute(query, current, rowMode),
       );
     }
     return this.run('query', attributes, { signal, repeatable: isRead(query) }, async (current) =>
-      counted(attributes, await this.driver.execute(query, current)),
+      counted(attributes, await this.driver.execute(query, current, rowMode)),
     );
   }
 

@@ -74,6 +74,11 @@ export interface StatementResult extends QueryResult<Readonly<Record<string, unk
   readonly waitedMs?: number | undefined;
 }
 
+/** What a statement gave in the row mode `array`. */
+export interface ArrayResult extends Omit<StatementResult, 'rows'> {
+  readonly rows: readonly (readonly unknown[])[];
+}
+
 /** The rows of a stream, in chunks. MUST release its connection when it ends, fails, or is returned early. */
 export type StatementStream = AsyncIterableIterator<StatementResult>;
 

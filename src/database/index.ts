@@ -1,5 +1,11 @@
-export { Database, type DatabaseOptions, type TransactionOptions } from './database.ts';
+export {
+  Database,
+  type DatabaseOptions,
+  type ExecuteOptions,
+  type TransactionOptions,
+} from './database.ts';
 export type {
+  ArrayResult,
   BeginOptions,
   DatabaseCapabilities,
   DatabaseDriver,

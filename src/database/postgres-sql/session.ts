@@ -1,4 +1,4 @@
-import type { StatementResult } from '../driver.ts';
+import type { RowMode, StatementResult } from '../driver.ts';
 import type { WireValue } from './parameters.ts';
 
 /** What a statement's answer is waited for with. */
@@ -8,12 +8,17 @@ export interface AnswerOptions {
   readonly unlimited?: boolean | undefined;
 }
 
+/** What a statement is executed with. */
+export interface ExecuteOptions extends AnswerOptions {
+  readonly rowMode?: RowMode | undefined;
+}
+
 /** One connection to PostgreSQL while somebody has it. Statements run one after the other, and throw what the engine says. */
 export interface SqlSession {
   /** Whether it is inside of a transaction, as the last answer said. */
   readonly inTransaction: boolean;
   /** Runs one statement with parameters; a text of several is refused. */
-  execute(sql: string, values?: WireValue[], options?: AnswerOptions): Promise<StatementResult>;
+  execute(sql: string, values?: WireValue[], options?: ExecuteOptions): Promise<StatementResult>;
   /** Runs one statement for each row of parameters. Gives the sum of affected rows. */
   executeMany(sql: string, rows: readonly WireValue[][], options?: AnswerOptions): Promise<number>;
   /** Runs a text of several statements. */

@@ -10,6 +10,7 @@ import {
 import { inChunks } from '../chunks.ts';
 import type {
   DriverTransaction,
+  RowMode,
   StatementResult,
   StatementStream,
   StreamOptions,
@@ -18,7 +19,7 @@ import { endsTransaction } from '../transaction-statements.ts';
 import { isConflict, isSpoilt } from './classify.ts';
 import { readCursor } from './cursor.ts';
 import { toPostgresValues, type WireValue } from './parameters.ts';
-import type { AnswerOptions, SqlSession } from './session.ts';
+import type { AnswerOptions, ExecuteOptions, SqlSession } from './session.ts';
 import { isQuery, scriptEndsTransaction, transactionStatementRefused } from './statements.ts';
 
 const origin = { component: 'database' } as const;
@@ -54,10 +55,11 @@ export class PostgresTransaction implements DriverTransaction {
   async execute(
     { sql, parameters, query }: CompiledQuery,
     signal?: AbortSignal,
+    rowMode?: RowMode,
   ): Promise<StatementResult> {
     const values = toPostgresValues(parameters);
     if (query.kind === 'RawNode' && endsTransaction(sql)) throw this.#break();
-    return await this.#execute(sql, values, { signal });
+    return await this.#execute(sql, values, { signal, rowMode });
   }
 
   async executeMany(
@@ -146,10 +148,10 @@ export class PostgresTransaction implements DriverTransaction {
   async #execute(
     sql: string,
     values: WireValue[] = [],
-    answer: AnswerOptions = {},
+    { rowMode, ...answer }: ExecuteOptions = {},
   ): Promise<StatementResult> {
     return await this.#guard(
-      async (options) => await this.#session.execute(sql, values, options),
+      async (options) => await this.#session.execute(sql, values, { ...options, rowMode }),
       answer,
     );
   }

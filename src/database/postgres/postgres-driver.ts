@@ -17,6 +17,7 @@ import type {
   DriverTransaction,
   Isolation,
   NotificationListener,
+  RowMode,
   SqlDialect,
   StatementResult,
   StatementStream,
@@ -172,11 +173,15 @@ export class PostgresDriver implements DatabaseDriver {
     }
   }
 
-  async execute(query: CompiledQuery, signal?: AbortSignal): Promise<StatementResult> {
+  async execute(
+    query: CompiledQuery,
+    signal?: AbortSignal,
+    rowMode?: RowMode,
+  ): Promise<StatementResult> {
     const values = toPostgresValues(query.parameters);
     const session = await this.#acquire(signal);
     try {
-      const result = await session.execute(query.sql, values, { signal });
+      const result = await session.execute(query.sql, values, { signal, rowMode });
       // The connection is closed on its release, and the server rolls back.
       if (session.inTransaction) throw transactionStatementRefused();
       return result;

@@ -5,7 +5,7 @@ import { abortedBefore } from '../aborted.ts';
 import type { StatementResult } from '../driver.ts';
 import { isCancelled, withoutValues } from '../postgres-sql/classify.ts';
 import type { WireValue } from '../postgres-sql/parameters.ts';
-import type { AnswerOptions, SqlSession } from '../postgres-sql/session.ts';
+import type { AnswerOptions, ExecuteOptions, SqlSession } from '../postgres-sql/session.ts';
 import { Batch } from './batch.ts';
 import { requestCancel } from './cancel.ts';
 import { isConnectionLost } from './classify.ts';
@@ -50,10 +50,10 @@ export class PostgresSession implements SqlSession {
   async execute(
     sql: string,
     values: WireValue[] = [],
-    options: AnswerOptions = {},
+    options: ExecuteOptions = {},
   ): Promise<StatementResult> {
     // `extended` even without parameters, so that a text of several statements is refused.
-    const query = { text: sql, values, queryMode: 'extended' };
+    const query = { text: sql, values, queryMode: 'extended', rowMode: options.rowMode };
     return toStatementResult(
       await this.#inTurn(() => this.#client.query<Record<string, unknown>>(query), options),
     );
