@@ -32,6 +32,8 @@ export interface StatementRunner {
   ): Promise<StatementResult>;
   stream(query: CompiledQuery, options: StreamOptions, scope?: TransactionScope): StatementStream;
   begin(parent: TransactionScope | undefined, isolation?: Isolation): Promise<TransactionScope>;
+  /** Wraps what a transaction threw. */
+  wrap(error: unknown): InfrastructureError;
 }
 
 interface SignalOptions {
@@ -166,14 +168,16 @@ class BridgeConnection implements DatabaseConnection {
   }
 
   async commit(): Promise<void> {
-    while (this.#levels.length > 1) await this.#pop().commit();
-    await this.#pop().commit();
+    do await this.#wrapped(this.#pop().commit());
+    while (this.#levels.length > 0);
   }
 
+  /** Kysely also calls it after a commit that failed, which has left nothing to roll back. */
   async rollback(): Promise<void> {
-    const { scope } = this.#levels[0] ?? this.#missing('transaction');
+    const scope = this.#levels[0]?.scope;
     this.#levels.length = 0;
-    await scope.rollback();
+    // Whatever comes of it, the driver leaves nothing open; what Kysely rolls back for is the error to tell.
+    await scope?.rollback().catch(() => undefined);
   }
 
   async savepoint(name: string): Promise<void> {
@@ -182,18 +186,26 @@ class BridgeConnection implements DatabaseConnection {
 
   async releaseSavepoint(name: string): Promise<void> {
     const index = this.#find(name);
-    while (this.#levels.length > index) await this.#pop().commit();
+    while (this.#levels.length > index) await this.#wrapped(this.#pop().commit());
   }
 
   /** As in SQL, the savepoint itself stays: it can be gone back to again. */
   async rollbackToSavepoint(name: string): Promise<void> {
     const index = this.#find(name);
-    while (this.#levels.length > index) await this.#pop().rollback();
+    while (this.#levels.length > index) await this.#wrapped(this.#pop().rollback());
     await this.savepoint(name);
   }
 
   get #current(): TransactionScope | undefined {
     return this.#levels.at(-1)?.scope;
+  }
+
+  async #wrapped(settling: Promise<void>): Promise<void> {
+    try {
+      await settling;
+    } catch (error) {
+      throw this.#runner.wrap(error);
+    }
   }
 
   #pop(): TransactionScope {
