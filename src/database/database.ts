@@ -109,6 +109,7 @@ export class Database<
       stream: (query, streamOptions, scope) =>
         this.#stream(query, streamOptions, scope ?? ambient.getStore()),
       begin: async (parent, isolation) => await this.#begin(parent, isolation),
+      wrap: (error) => this.wrap(error, 'transaction'),
     };
     this.query = bridgeKysely<Schema>(runner, driver.dialect);
   }

@@ -32,6 +32,8 @@ export interface StatementRunner {
   ): Promise<StatementResult>;
   stream(query: CompiledQuery, options: StreamOptions, scope?: TransactionScope): StatementStream;
   begin(parent: TransactionScope | undefined, isolation?: Isolation): Promise<TransactionScope>;
+  /** An error of a transaction's end, as the Database throws it. */
+  wrap(error: unknown): InfrastructureError;
 }
 
 interface SignalOptions {
@@ -98,6 +100,23 @@ class BridgeExecutor extends DefaultQueryExecutor {
     }
   }
 
+  /**
+   * Of Kysely's `transaction()`, or of its `connection()`, whose transactions get connections of their own: a transaction's serves
+   * nobody after its end.
+   */
+  override withConnectionProvider(provider: ConnectionProvider): DefaultQueryExecutor {
+    return super.withConnectionProvider({
+      provideConnection: async (consumer, options) =>
+        await provider.provideConnection(
+          async (connection) =>
+            await consumer(
+              bridged(connection).hasBegun ? connection : new BridgeConnection(this.#runner),
+            ),
+          options,
+        ),
+    });
+  }
+
   override withPlugins(plugins: readonly KyselyPlugin[]): BridgeExecutor {
     return new BridgeExecutor(this.#runner, this.#dialect, [...this.plugins, ...plugins]);
   }
@@ -127,11 +146,17 @@ async function transform<Row>(
   return { ...rest, rows: rows as Row[] };
 }
 
+/** A transaction, or a savepoint of it, which has a name. */
+interface Level {
+  readonly name: string | undefined;
+  readonly scope: TransactionScope;
+}
+
 /** What Kysely's own transactions, which hand out a transaction object, hold on to. */
 class BridgeConnection implements DatabaseConnection {
   readonly #runner: StatementRunner;
   /** The levels opened through this connection: the transaction, and its savepoints by name. */
-  readonly #levels: { readonly name: string | undefined; readonly scope: TransactionScope }[] = [];
+  readonly #levels: Level[] = [];
 
   constructor(runner: StatementRunner) {
     this.#runner = runner;
@@ -157,38 +182,54 @@ class BridgeConnection implements DatabaseConnection {
     return stream as AsyncIterableIterator<QueryResult<Row>>;
   }
 
+  /** Whether this is a transaction's, open or not. */
+  get hasBegun(): boolean {
+    return this.#levels.length > 0;
+  }
+
   /** Inside an ambient transaction, Kysely's transaction is nested in it. */
   async begin(isolation: Isolation | undefined): Promise<void> {
-    this.#levels.push({
-      name: undefined,
-      scope: await this.#runner.begin(this.#runner.ambientScope, isolation),
+    const scope = await this.#runner.begin(this.#runner.ambientScope, isolation);
+    this.#levels.push({ name: undefined, scope });
+  }
+
+  /** The outermost level stays, settled: whatever is still run on this connection is refused by it, and not run outside. */
+  async commit(): Promise<void> {
+    await this.#wrapped(async () => {
+      while (this.#levels.length > 1) {
+        await this.#current?.commit();
+        this.#levels.pop();
+      }
+      await this.#current?.commit();
     });
   }
 
-  async commit(): Promise<void> {
-    while (this.#levels.length > 1) await this.#pop().commit();
-    await this.#pop().commit();
-  }
-
+  /** Does nothing where a commit that failed has rolled back. */
   async rollback(): Promise<void> {
-    const { scope } = this.#levels[0] ?? this.#missing('transaction');
-    this.#levels.length = 0;
-    await scope.rollback();
+    await this.#wrapped(async () => {
+      this.#levels.length = 1;
+      await this.#current?.rollback();
+    });
   }
 
   async savepoint(name: string): Promise<void> {
-    this.#levels.push({ name, scope: await this.#runner.begin(this.#current) });
+    const scope = await this.#runner.begin(this.#current);
+    this.#levels.push({ name, scope });
   }
 
   async releaseSavepoint(name: string): Promise<void> {
     const index = this.#find(name);
-    while (this.#levels.length > index) await this.#pop().commit();
+    await this.#wrapped(async () => {
+      while (this.#levels.length > index) await this.#levels.pop()?.scope.commit();
+    });
   }
 
   /** As in SQL, the savepoint itself stays: it can be gone back to again. */
   async rollbackToSavepoint(name: string): Promise<void> {
     const index = this.#find(name);
-    while (this.#levels.length > index) await this.#pop().rollback();
+    await this.#wrapped(async () => {
+      while (this.#levels.length > index) await this.#levels.pop()?.scope.rollback();
+    });
     await this.savepoint(name);
   }
 
@@ -196,21 +237,18 @@ class BridgeConnection implements DatabaseConnection {
     return this.#levels.at(-1)?.scope;
   }
 
-  #pop(): TransactionScope {
-    return (this.#levels.pop() ?? this.#missing('transaction')).scope;
+  async #wrapped(fn: () => Promise<void>): Promise<void> {
+    try {
+      await fn();
+    } catch (error) {
+      throw this.#runner.wrap(error);
+    }
   }
 
   #find(name: string): number {
     const index = this.#levels.findLastIndex((level) => level.name === name);
-    return index === -1 ? this.#missing(`savepoint "${name}"`) : index;
-  }
-
-  #missing(what: string): never {
-    throw new InfrastructureError({
-      code: 'failed-precondition',
-      component: 'database',
-      message: `there is no open ${what}`,
-    });
+    if (index === -1) throw refusal(`there is no open savepoint "${name}"`);
+    return index;
   }
 }
 

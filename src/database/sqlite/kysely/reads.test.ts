@@ -417,8 +417,11 @@ describe('kysely on sqlite › taking rows', () => {
   it('executeTakeFirstOrThrow throws its own error, or the one that is asked for, by class or by function', async () => {
     await using gallery = await openGallery();
     class NoPainter extends Error {
-      constructor(_: unknown) {
+      readonly node: unknown;
+
+      constructor(node: unknown) {
         super('no painter');
+        this.node = node;
       }
     }
     const none = gallery.query.selectFrom('painter').select('name').where('id', '=', 9);
