@@ -32,7 +32,7 @@ export interface StatementRunner {
   ): Promise<StatementResult>;
   stream(query: CompiledQuery, options: StreamOptions, scope?: TransactionScope): StatementStream;
   begin(parent: TransactionScope | undefined, isolation?: Isolation): Promise<TransactionScope>;
-  /** Wraps what a transaction threw. */
+  /** An error of a transaction's end, as the Database throws it. */
   wrap(error: unknown): InfrastructureError;
 }
 
@@ -100,6 +100,23 @@ class BridgeExecutor extends DefaultQueryExecutor {
     }
   }
 
+  /**
+   * Of Kysely's `transaction()`, or of its `connection()`, whose transactions get connections of their own: a transaction's serves
+   * nobody after its end.
+   */
+  override withConnectionProvider(provider: ConnectionProvider): DefaultQueryExecutor {
+    return super.withConnectionProvider({
+      provideConnection: async (consumer, options) =>
+        await provider.provideConnection(
+          async (connection) =>
+            await consumer(
+              bridged(connection).hasBegun ? connection : new BridgeConnection(this.#runner),
+            ),
+          options,
+        ),
+    });
+  }
+
   override withPlugins(plugins: readonly KyselyPlugin[]): BridgeExecutor {
     return new BridgeExecutor(this.#runner, this.#dialect, [...this.plugins, ...plugins]);
   }
@@ -129,11 +146,17 @@ async function transform<Row>(
   return { ...rest, rows: rows as Row[] };
 }
 
+/** A transaction, or a savepoint of it, which has a name. */
+interface Level {
+  readonly name: string | undefined;
+  readonly scope: TransactionScope;
+}
+
 /** What Kysely's own transactions, which hand out a transaction object, hold on to. */
 class BridgeConnection implements DatabaseConnection {
   readonly #runner: StatementRunner;
   /** The levels opened through this connection: the transaction, and its savepoints by name. */
-  readonly #levels: { readonly name: string | undefined; readonly scope: TransactionScope }[] = [];
+  readonly #levels: Level[] = [];
 
   constructor(runner: StatementRunner) {
     this.#runner = runner;
@@ -159,40 +182,53 @@ class BridgeConnection implements DatabaseConnection {
     return stream as AsyncIterableIterator<QueryResult<Row>>;
   }
 
-  /** Inside an ambient transaction, Kysely's transaction is nested in it. */
-  async begin(isolation: Isolation | undefined): Promise<void> {
-    this.#levels.push({
-      name: undefined,
-      scope: await this.#runner.begin(this.#runner.ambientScope, isolation),
-    });
+  /** Whether this is a transaction's, open or not. */
+  get hasBegun(): boolean {
+    return this.#levels.length > 0;
   }
 
+  /** Inside an ambient transaction, Kysely's transaction is nested in it. */
+  async begin(isolation: Isolation | undefined): Promise<void> {
+    const scope = await this.#runner.begin(this.#runner.ambientScope, isolation);
+    this.#levels.push({ name: undefined, scope });
+  }
+
+  /** The outermost level stays, settled: whatever is still run on this connection is refused by it, and not run outside. */
   async commit(): Promise<void> {
-    do await this.#wrapped(this.#pop().commit());
-    while (this.#levels.length > 0);
+    await this.#wrapped(async () => {
+      while (this.#levels.length > 1) {
+        await this.#current?.commit();
+        this.#levels.pop();
+      }
+      await this.#current?.commit();
+    });
   }
 
   /** Kysely also calls it after a commit that failed, which has left nothing to roll back. */
   async rollback(): Promise<void> {
-    const scope = this.#levels[0]?.scope;
-    this.#levels.length = 0;
+    this.#levels.splice(1);
     // Whatever comes of it, the driver leaves nothing open; what Kysely rolls back for is the error to tell.
-    await scope?.rollback().catch(() => undefined);
+    await this.#current?.rollback().catch(() => undefined);
   }
 
   async savepoint(name: string): Promise<void> {
-    this.#levels.push({ name, scope: await this.#runner.begin(this.#current) });
+    const scope = await this.#runner.begin(this.#current);
+    this.#levels.push({ name, scope });
   }
 
   async releaseSavepoint(name: string): Promise<void> {
     const index = this.#find(name);
-    while (this.#levels.length > index) await this.#wrapped(this.#pop().commit());
+    await this.#wrapped(async () => {
+      while (this.#levels.length > index) await this.#levels.pop()?.scope.commit();
+    });
   }
 
   /** As in SQL, the savepoint itself stays: it can be gone back to again. */
   async rollbackToSavepoint(name: string): Promise<void> {
     const index = this.#find(name);
-    while (this.#levels.length > index) await this.#wrapped(this.#pop().rollback());
+    await this.#wrapped(async () => {
+      while (this.#levels.length > index) await this.#levels.pop()?.scope.rollback();
+    });
     await this.savepoint(name);
   }
 
@@ -200,29 +236,18 @@ class BridgeConnection implements DatabaseConnection {
     return this.#levels.at(-1)?.scope;
   }
 
-  async #wrapped(settling: Promise<void>): Promise<void> {
+  async #wrapped(fn: () => Promise<void>): Promise<void> {
     try {
-      await settling;
+      await fn();
     } catch (error) {
       throw this.#runner.wrap(error);
     }
   }
 
-  #pop(): TransactionScope {
-    return (this.#levels.pop() ?? this.#missing('transaction')).scope;
-  }
-
   #find(name: string): number {
     const index = this.#levels.findLastIndex((level) => level.name === name);
-    return index === -1 ? this.#missing(`savepoint "${name}"`) : index;
-  }
-
-  #missing(what: string): never {
-    throw new InfrastructureError({
-      code: 'failed-precondition',
-      component: 'database',
-      message: `there is no open ${what}`,
-    });
+    if (index === -1) throw refusal(`there is no open savepoint "${name}"`);
+    return index;
   }
 }
 
