@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { sql } from 'kysely';
 
 import { InfrastructureError } from '../../core/index.ts';
-import type { Migration } from '../migrations.ts';
+import type { Migration } from '../migrations/migration.ts';
 import {
   background,
   type DatabaseCase,

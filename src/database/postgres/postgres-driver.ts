@@ -30,6 +30,7 @@ import type {
 import { Semaphore } from '../semaphore.ts';
 import { classifyPostgres } from './classify.ts';
 import { readCursor } from './cursor.ts';
+import { describePostgresSchema } from './describe-schema.ts';
 import { postgresExpressions } from './expressions.ts';
 import { Notifications } from './notifications.ts';
 import { toPostgresValues } from './parameters.ts';
@@ -99,6 +100,7 @@ export class PostgresDriver implements DatabaseDriver {
     createIntrospector: (query) => new PostgresIntrospector(query),
     createQueryCompiler: () => new PostgresQueryCompiler(),
     expressions: postgresExpressions,
+    describeSchema: describePostgresSchema,
   };
   readonly classify: Classify;
   readonly #options: PostgresDriverOptions;
