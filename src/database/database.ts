@@ -32,12 +32,14 @@ import type {
   StreamOptions,
 } from './driver.ts';
 import { bridgeKysely, type StatementRunner } from './kysely-bridge.ts';
+import type { Migration } from './migrations/migration.ts';
 import {
-  applyMigrations,
   type AppliedMigrations,
   type MigrateOptions,
-  type Migration,
-} from './migrations.ts';
+  type MigrationHost,
+  Migrator,
+  type MigratorOptions,
+} from './migrations/migrator.ts';
 import { type Parameter, PreparedQuery } from './prepared-query.ts';
 import { type TransactionCallback, TransactionScope } from './transaction-scope.ts';
 
@@ -103,6 +105,7 @@ export class Database<
   readonly query: Kysely<Schema>;
   readonly #ambient = new AsyncLocalStorage<TransactionScope | undefined>();
   readonly #clock: Clock;
+  readonly #runner: StatementRunner;
 
   constructor(driver: AnyDriver, options: DatabaseOptions = {}) {
     super('database', driver, options);
@@ -119,6 +122,7 @@ export class Database<
       begin: async (parent, isolation) => await this.#begin(parent, isolation),
       wrap: (error) => this.wrap(error, 'transaction'),
     };
+    this.#runner = runner;
     this.query = bridgeKysely<Schema>(runner, driver.dialect);
   }
 
@@ -245,30 +249,47 @@ export class Database<
     migrations: readonly Migration[],
     options: MigrateOptions = {},
   ): Promise<AppliedMigrations> {
-    const host = {
-      inTransaction: this.inTransaction,
+    return await this.migrator(migrations, options).up(options);
+  }
+
+  /**
+   * Moves the database along a list of migrations, both ways; `migrate` is the short way of its `up`.
+   *
+   * @example
+   * const migrator = database.migrator(await migrationsFrom('migrations'));
+   * const { drift } = await migrator.status();
+   * await migrator.down({ steps: 1 });
+   */
+  migrator(migrations: readonly Migration[], options: MigratorOptions = {}): Migrator {
+    return new Migrator(this.#migrationHost(), migrations, options);
+  }
+
+  #migrationHost(): MigrationHost {
+    return {
+      adapter: this.adapter,
+      capabilities: this.capabilities,
+      dialect: this.dialect,
+      // Migrations know no schema's type.
       query: this.query as unknown as Kysely<unknown>,
-      transaction: async <Result>(fn: () => Promise<Result>): Promise<Result> =>
+      runner: this.#runner,
+      transaction: async (fn) =>
         // What others applied while this one waited for the lock must be seen.
         await this.#retriedTransaction(fn, {
-          signal: options.signal,
           isolation: 'read-committed',
           lock: 'underpin_migration',
         }),
-      script: async (text: string): Promise<void> => await this.#script(text),
+      script: async (text) => await this.#script(text),
+      operation: async (name, attributes, given, fn) =>
+        await operation('database', name, { adapter: this.adapter, ...attributes }, async () => {
+          const signal = given ?? currentContext().signal;
+          try {
+            // For its queries too, whose builders take none.
+            return await runWithContext(signal === undefined ? {} : { signal }, fn);
+          } catch (error) {
+            throw this.wrap(error, name, signal);
+          }
+        }),
     };
-    return await operation('database', 'migrate', { adapter: this.adapter }, async () => {
-      try {
-        const { signal = currentContext().signal } = options;
-        // For its queries too, whose builders take none.
-        return await runWithContext(
-          signal === undefined ? {} : { signal },
-          async () => await applyMigrations(host, migrations, options),
-        );
-      } catch (error) {
-        throw this.wrap(error, 'migrate', options.signal);
-      }
-    });
   }
 
   /**

@@ -8,6 +8,7 @@ import {
 } from 'kysely';
 
 import type { SqlDialect, SqlExpressions } from '../driver.ts';
+import { describePostgresSchema } from './describe-schema.ts';
 
 /** PostgreSQL sorts text by the rules of the database's language unless told otherwise, and holds nulls to be the largest. */
 const expressions: SqlExpressions = {
@@ -27,6 +28,7 @@ export const postgresDialect: SqlDialect = {
   createIntrospector: (query) => new PostgresIntrospector(query),
   createQueryCompiler: () => new PostgresQueryCompiler(),
   expressions,
+  describeSchema: describePostgresSchema,
 };
 
 // The bytes of UTF-8 sort as code points do. The cast is nothing to a column of text, and lets others such as uuid have a collation.

@@ -27,6 +27,7 @@ import type {
 import { Semaphore } from '../semaphore.ts';
 import { classifySqlite, isBusy, isRefusedWrite } from './classify.ts';
 import { SqliteConnection } from './connection.ts';
+import { describeSqliteSchema } from './describe-schema.ts';
 import { type Execution, executeOn, paced, transactionStatementRefused } from './execution.ts';
 import { sqliteExpressions } from './expressions.ts';
 import { toSqliteValues } from './parameters.ts';
@@ -73,6 +74,7 @@ export class SqliteDriver implements DatabaseDriver {
     createIntrospector: (query) => new SqliteIntrospector(query),
     createQueryCompiler: () => new QueryCompiler(),
     expressions: sqliteExpressions,
+    describeSchema: describeSqliteSchema,
   };
   readonly classify: Classify;
   readonly #options: SqliteDriverOptions;
