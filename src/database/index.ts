@@ -1,4 +1,4 @@
-export { Database, type DatabaseOptions, type TransactionOptions } from './database.ts';
+export { Database, type DatabaseOptions } from './database.ts';
 export type {
   BeginOptions,
   DatabaseCapabilities,
@@ -15,4 +15,5 @@ export type {
 } from './driver.ts';
 export type { AppliedMigrations, MigrateOptions, Migration } from './migrations.ts';
 export { type Parameter, PreparedQuery } from './prepared-query.ts';
+export type { Propagation, TransactionOptions } from './transaction-options.ts';
 export type { TransactionCallback } from './transaction-scope.ts';
