@@ -28,7 +28,7 @@ import { type Parameter, PreparedQuery } from './prepared-query.ts';
 import { Statements } from './statements.ts';
 import type { TransactionOptions } from './transaction-options.ts';
 import type { TransactionCallback } from './transaction-scope.ts';
-import { type DatabaseHost, Transactions, transactionsOf } from './transactions.ts';
+import { type DatabaseHost, registerTransactions, Transactions } from './transactions.ts';
 
 /** Options of every Database. */
 export interface DatabaseOptions extends ComponentOptions {
@@ -96,7 +96,7 @@ export class Database<
     };
     this.#transactions = new Transactions(host, random);
     this.#statements = new Statements(host, this.#transactions, { slowAfter, parametersInEvents });
-    transactionsOf.set(this, this.#transactions);
+    registerTransactions(this, this.#transactions);
     const statements = this.#statements;
     const transactions = this.#transactions;
     this.query = bridgeKysely<Schema>(

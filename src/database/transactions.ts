@@ -5,6 +5,7 @@ import {
   currentContext,
   type ErrorOrigin,
   InfrastructureError,
+  invalidArgument,
   operation,
   type OperationAttributes,
   type RunOptions,
@@ -320,8 +321,23 @@ export class Transactions {
   }
 }
 
-/** The transactions of each Database, for what is done with them in tests only. */
-export const transactionsOf: WeakMap<object, Transactions> = new WeakMap();
+const byDatabase = new WeakMap<object, Transactions>();
+
+/** Makes them known as those of a Database. */
+export function registerTransactions(database: object, transactions: Transactions): void {
+  byDatabase.set(database, transactions);
+}
+
+/** Those of a Database, for what is done with them in tests only. */
+export function transactionsOf(database: object): Transactions {
+  const transactions = byDatabase.get(database);
+  if (transactions === undefined)
+    throw invalidArgument(
+      { component: 'database' },
+      'this is no Database of this copy of underpin',
+    );
+  return transactions;
+}
 
 /** How far down the causes of an error a conflict is looked for. */
 const deepestCause = 8;

@@ -120,7 +120,7 @@ const modes: readonly DatabaseCase[] = [
         );
         // The outer one goes on where it was.
         assert.equal(database.inTransaction, true);
-        assert.deepEqual(await noteIds(database), [1, 2, 3]);
+        await insertNote(database, 5);
       });
       assert.deepEqual(await noteIds(database), [2, 3]);
     },
@@ -380,9 +380,7 @@ const late: readonly DatabaseCase[] = [
     await database.transaction(async () => {
       later = [
         ended.then(async () => await database.afterCommit(() => void seen.push('commit'))),
-        ended.then(() => {
-          database.afterRollback(() => void seen.push('rollback'));
-        }),
+        ended.then(async () => database.afterRollback(() => void seen.push('rollback'))),
       ].map(async (each) => await background<unknown>(each));
     });
     end();
