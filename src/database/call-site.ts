@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** Enough to get past a repository and a query builder; each costs 0.3 µs. */
+/** Enough to get past a repository and a query builder. How many there are hardly counts. */
 const frames = 12;
 
 /** The folder of this package, whose own frames say nothing to whoever looks for a mistake in the application. */
@@ -10,8 +10,8 @@ const home = path.join(import.meta.dirname, '..', path.sep);
 const location = /(?:\(|at (?:async )?)((?:file:\/\/)?[^()]+):(\d+):\d+\)?$/;
 
 /**
- * Where in the application's code something was asked for. Takes the stack at once, and makes words of it when somebody reads
- * them, which costs a hundred times as much.
+ * Where in the application's code something was asked for. Takes the stack at once, at 5 µs, which is what two empty
+ * transactions on SQLite in memory cost; makes words of it only when somebody reads them.
  */
 export class CallSite {
   readonly #trace: { readonly stack?: string } = {};
