@@ -17,6 +17,7 @@ import {
 import { Ambient } from './ambient.ts';
 import type { DatabaseDriver, NotificationListener, SqlDialect } from './driver.ts';
 import { HeldConnections } from './held-connections.ts';
+import type { DatabaseHost } from './host.ts';
 import { bridgeKysely } from './kysely-bridge.ts';
 import {
   applyMigrations,
@@ -28,7 +29,7 @@ import { type Parameter, PreparedQuery } from './prepared-query.ts';
 import { Statements } from './statements.ts';
 import type { TransactionOptions } from './transaction-options.ts';
 import type { TransactionCallback } from './transaction-scope.ts';
-import { type DatabaseHost, registerTransactions, Transactions } from './transactions.ts';
+import { registerTransactions, Transactions } from './transactions.ts';
 
 /** Options of every Database. */
 export interface DatabaseOptions extends ComponentOptions {

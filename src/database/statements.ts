@@ -16,9 +16,10 @@ import type {
   StatementStream,
   StreamOptions,
 } from './driver.ts';
+import type { DatabaseHost } from './host.ts';
 import { describeParameters } from './parameters-in-events.ts';
 import type { TransactionScope } from './transaction-scope.ts';
-import type { DatabaseHost, Transactions } from './transactions.ts';
+import type { Transactions } from './transactions.ts';
 
 /** What is told of statements beside their text and what they did. */
 export interface StatementOptions {

@@ -1,21 +1,17 @@
 import {
   abortable,
-  type CallOptions,
-  type Clock,
   currentContext,
   type ErrorOrigin,
   InfrastructureError,
   invalidArgument,
   operation,
   type OperationAttributes,
-  type RunOptions,
   runWithContext,
   withOutcome,
 } from '../core/index.ts';
-import type { Ambient } from './ambient.ts';
 import { CallSite } from './call-site.ts';
-import type { DatabaseDriver } from './driver.ts';
-import type { HeldConnections } from './held-connections.ts';
+import { isConflict } from './conflicts.ts';
+import type { DatabaseHost } from './host.ts';
 import { withTimeout } from './timeout.ts';
 import {
   checkNested,
@@ -23,22 +19,6 @@ import {
   type TransactionOptions,
 } from './transaction-options.ts';
 import { type ScopeOptions, TransactionScope } from './transaction-scope.ts';
-
-/** What transactions and statements need of the Database that they belong to: its parts, and what every component does. */
-export interface DatabaseHost {
-  readonly driver: DatabaseDriver;
-  readonly clock: Clock;
-  readonly ambient: Ambient;
-  /** Undefined when nobody wants to know. */
-  readonly held: HeldConnections | undefined;
-  start(options?: CallOptions): Promise<void>;
-  guard<Result>(
-    name: string,
-    options: RunOptions,
-    fn: (signal: AbortSignal | undefined) => Promise<Result>,
-  ): Promise<Result>;
-  wrap(error: unknown, name: string, signal?: AbortSignal): InfrastructureError;
-}
 
 /** What an outermost transaction is run with. */
 export interface OutermostOptions extends TransactionOptions, Pick<ScopeOptions, 'isForTest'> {
@@ -337,22 +317,4 @@ export function transactionsOf(database: object): Transactions {
       'this is no Database of this copy of underpin',
     );
   return transactions;
-}
-
-/** How far down the causes of an error a conflict is looked for. */
-const deepestCause = 8;
-
-/** Whether another transaction was in the way, also when the function has made an error of its own of it. */
-function isConflict(error: unknown): boolean {
-  let current = error;
-  for (let depth = 0; depth < deepestCause && current instanceof Error; depth += 1) {
-    if (
-      InfrastructureError.is(current, 'aborted') &&
-      current.component === 'database' &&
-      current.retryable
-    )
-      return true;
-    current = current.cause;
-  }
-  return false;
 }
