@@ -1,6 +1,7 @@
 import type { Generated } from 'kysely';
 import { describe, expectTypeOf, it } from 'vitest';
 
+import { withRollback } from '../testing/index.ts';
 import type { Database, Parameter } from './index.ts';
 import type { SqliteDatabase } from './sqlite/index.ts';
 
@@ -23,6 +24,30 @@ describe('database › types', () => {
     expectTypeOf(database.transaction(async () => 5)).resolves.toEqualTypeOf<number>();
     // @ts-expect-error A function that is not awaited would outlive its transaction.
     void database.transaction(() => 5);
+  });
+
+  it('a transaction takes only what means something', () => {
+    const fn = async (): Promise<void> => undefined;
+    void database.transaction(fn, {
+      propagation: 'requires-new',
+      isolation: 'read-committed',
+      readOnly: true,
+      retries: 3,
+      timeout: '5s',
+      signal: new AbortController().signal,
+    });
+    // @ts-expect-error There is no such propagation.
+    void database.transaction(fn, { propagation: 'nested' });
+    // @ts-expect-error There is no such isolation.
+    void database.transaction(fn, { isolation: 'snapshot' });
+    // @ts-expect-error A unit of time is missing.
+    void database.transaction(fn, { timeout: '5' });
+  });
+
+  it('a test that is rolled back gives what its function gives', () => {
+    expectTypeOf(withRollback(database, async () => 5)).resolves.toEqualTypeOf<number>();
+    // @ts-expect-error A function that is not awaited would outlive its transaction.
+    void withRollback(database, () => 5);
   });
 
   it('a prepared query takes its parameters and gives its rows', () => {

@@ -96,6 +96,43 @@ describe('transaction › retries', () => {
     expect(undone).toEqual([1, 2]);
   });
 
+  it('waits between them by jitter, which is given', async () => {
+    const waits: number[] = [];
+    const { driver } = await colliding(3);
+    const clock = fakeClock();
+    const database = new Database<Schema>(driver, {
+      clock: { ...clock, sleep: async (milliseconds) => void waits.push(milliseconds) },
+      random: () => 0.5,
+    });
+    await database.transaction(async () => undefined);
+    expect(waits).toEqual([5, 10, 20]);
+  });
+
+  it('runs the function again also when it made an error of its own of the conflict', async () => {
+    const { database, clock } = await colliding(0);
+    const conflict = new InfrastructureError({
+      code: 'aborted',
+      component: 'database',
+      message: 'could not serialize',
+    });
+    let runs = 0;
+    const transaction = database.transaction(async () => {
+      runs += 1;
+      if (runs === 1) throw new RangeError('not published', { cause: conflict });
+      return 'done';
+    });
+    await clock.advance(1000);
+    expect([await transaction, runs]).toEqual(['done', 2]);
+    const mine = new RangeError('mine', { cause: conflict });
+    const failing = database.transaction(
+      async () => {
+        throw mine;
+      },
+      { retries: 0 },
+    );
+    await expect(failing).rejects.toBe(mine);
+  });
+
   it('gives up after so many', async () => {
     const { database, clock } = await colliding(10);
     let runs = 0;
@@ -141,6 +178,44 @@ describe('transaction › retries', () => {
     });
     await expect(transaction).rejects.toBe(mine);
     expect(runs).toBe(1);
+  });
+});
+
+describe('transaction › timeout', () => {
+  it('is of all attempts together', async () => {
+    const { database, clock } = await colliding(Infinity);
+    const transaction = database.transaction(async () => undefined, {
+      timeout: 1000,
+      retries: 1000,
+    });
+    const failed = transaction.catch((error: unknown) => error);
+    await clock.advance(1000);
+    expect(await failed).toMatchObject({
+      code: 'deadline-exceeded',
+      outcome: 'not-applied',
+    });
+    expect(clock.sleepers).toBe(0);
+  });
+
+  it('leaves nothing behind when it was not needed', async () => {
+    const { database, clock } = await colliding(0);
+    await database.transaction(async () => undefined, { timeout: '1h' });
+    await database.transaction(async () => undefined, { timeout: '1h', propagation: 'never' });
+    expect(clock.sleepers).toBe(0);
+  });
+
+  it('and a signal end work that is in no transaction', async () => {
+    const { database, clock } = await colliding(0);
+    const never = { propagation: 'never' } as const;
+    const forever = async (): Promise<void> => await new Promise(() => undefined);
+    const overdue = database.transaction(forever, { ...never, timeout: 1000 });
+    const failed = overdue.catch((error: unknown) => error);
+    await clock.advance(1000);
+    expect(await failed).toMatchObject({ code: 'deadline-exceeded' });
+    const controller = new AbortController();
+    const cancelled = database.transaction(forever, { ...never, signal: controller.signal });
+    controller.abort();
+    await expect(cancelled).rejects.toMatchObject({ code: 'cancelled' });
   });
 });
 
@@ -416,14 +491,20 @@ describe('kysely › transaction settings', () => {
     expect(asked).toEqual(['repeatable-read', 'read-committed', undefined]);
   });
 
-  it('an access mode is refused', async () => {
-    const { database } = await colliding(0);
-    await expect(
-      database.query
+  it('an access mode is that of our own transactions', async () => {
+    const { database, driver } = await colliding(0);
+    const asked: unknown[] = [];
+    const begin = driver.begin.bind(driver);
+    driver.begin = async (options) => {
+      asked.push(options?.readOnly);
+      return await begin(options);
+    };
+    for (const mode of ['read only', 'read write'] as const)
+      await database.query
         .transaction()
-        .setAccessMode('read only')
-        .execute(async () => undefined),
-    ).rejects.toMatchObject({ code: 'unimplemented' });
+        .setAccessMode(mode)
+        .execute(async () => undefined);
+    expect(asked).toEqual([true, false]);
   });
 });
 

@@ -1,9 +1,4 @@
-export {
-  Database,
-  type DatabaseOptions,
-  type ExecuteOptions,
-  type TransactionOptions,
-} from './database.ts';
+export { Database, type DatabaseOptions, type ExecuteOptions } from './database.ts';
 export type {
   ArrayResult,
   BeginOptions,
@@ -36,4 +31,5 @@ export type { MigrationDirection, PlannedMigration, PlannedStatement } from './m
 export type { SchemaDrift } from './migrations/schema-record.ts';
 export { type Parameter, PreparedQuery } from './prepared-query.ts';
 export type { ColumnDescription, TableDescription } from './table-description.ts';
+export type { Propagation, TransactionOptions } from './transaction-options.ts';
 export type { TransactionCallback } from './transaction-scope.ts';

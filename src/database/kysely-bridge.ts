@@ -13,6 +13,7 @@ import {
 } from 'kysely';
 
 import { InfrastructureError } from '../core/index.ts';
+import type { Ambient } from './ambient.ts';
 import type {
   Isolation,
   SqlDialect,
@@ -20,18 +21,22 @@ import type {
   StatementStream,
   StreamOptions,
 } from './driver.ts';
+import type { TransactionOptions } from './transaction-options.ts';
 import type { TransactionScope } from './transaction-scope.ts';
 
 /** What the bridge needs of a Database: to run statements, in a given transaction or in the ambient one. */
 export interface StatementRunner {
-  readonly ambientScope: TransactionScope | undefined;
+  readonly ambient: Pick<Ambient, 'scope'>;
   execute(
     query: CompiledQuery,
     signal: AbortSignal | undefined,
     scope?: TransactionScope,
   ): Promise<StatementResult>;
   stream(query: CompiledQuery, options: StreamOptions, scope?: TransactionScope): StatementStream;
-  begin(parent: TransactionScope | undefined, isolation?: Isolation): Promise<TransactionScope>;
+  begin(
+    parent: TransactionScope | undefined,
+    options: Pick<TransactionOptions, 'isolation' | 'readOnly'>,
+  ): Promise<TransactionScope>;
   /** An error of a transaction's end, as the Database throws it. */
   wrap(error: unknown): InfrastructureError;
 }
@@ -63,7 +68,7 @@ class BridgeExecutor extends DefaultQueryExecutor {
 
   constructor(runner: StatementRunner, dialect: Dialect, plugins: readonly KyselyPlugin[]) {
     const connections: ConnectionProvider = {
-      provideConnection: async (consumer) => await consumer(new BridgeConnection(runner)),
+      provideConnection: async (consumer) => await BridgeConnection.lend(runner, consumer),
     };
     super(dialect.createQueryCompiler(), dialect.createAdapter(), connections, [...plugins]);
     this.#runner = runner;
@@ -109,9 +114,9 @@ class BridgeExecutor extends DefaultQueryExecutor {
       provideConnection: async (consumer, options) =>
         await provider.provideConnection(
           async (connection) =>
-            await consumer(
-              bridged(connection).hasBegun ? connection : new BridgeConnection(this.#runner),
-            ),
+            bridged(connection).hasBegun
+              ? await consumer(connection)
+              : await BridgeConnection.lend(this.#runner, consumer),
           options,
         ),
     });
@@ -157,15 +162,30 @@ class BridgeConnection implements DatabaseConnection {
   readonly #runner: StatementRunner;
   /** The levels opened through this connection: the transaction, and its savepoints by name. */
   readonly #levels: Level[] = [];
+  #hasEnded = false;
 
-  constructor(runner: StatementRunner) {
+  private constructor(runner: StatementRunner) {
     this.#runner = runner;
+  }
+
+  /** Lends a new one; whoever uses it afterwards is refused. */
+  static async lend<Result>(
+    runner: StatementRunner,
+    consumer: (connection: DatabaseConnection) => Promise<Result>,
+  ): Promise<Result> {
+    const connection = new BridgeConnection(runner);
+    try {
+      return await consumer(connection);
+    } finally {
+      connection.#hasEnded = true;
+    }
   }
 
   async executeQuery<Row>(
     query: CompiledQuery,
     options?: SignalOptions,
   ): Promise<QueryResult<Row>> {
+    this.#refuseIfEnded();
     return (await this.#runner.execute(query, options?.signal, this.#current)) as QueryResult<Row>;
   }
 
@@ -174,6 +194,7 @@ class BridgeConnection implements DatabaseConnection {
     chunkSize: number,
     options?: SignalOptions,
   ): AsyncIterableIterator<QueryResult<Row>> {
+    this.#refuseIfEnded();
     const stream = this.#runner.stream(
       query,
       { chunkSize, signal: options?.signal },
@@ -188,9 +209,11 @@ class BridgeConnection implements DatabaseConnection {
   }
 
   /** Inside an ambient transaction, Kysely's transaction is nested in it. */
-  async begin(isolation: Isolation | undefined): Promise<void> {
-    const scope = await this.#runner.begin(this.#runner.ambientScope, isolation);
-    this.#levels.push({ name: undefined, scope });
+  async begin(options: Pick<TransactionOptions, 'isolation' | 'readOnly'>): Promise<void> {
+    this.#levels.push({
+      name: undefined,
+      scope: await this.#runner.begin(this.#runner.ambient.scope, options),
+    });
   }
 
   /** The outermost level stays, settled: whatever is still run on this connection is refused by it, and not run outside. */
@@ -212,8 +235,7 @@ class BridgeConnection implements DatabaseConnection {
   }
 
   async savepoint(name: string): Promise<void> {
-    const scope = await this.#runner.begin(this.#current);
-    this.#levels.push({ name, scope });
+    this.#levels.push({ name, scope: await this.#runner.begin(this.#current, {}) });
   }
 
   async releaseSavepoint(name: string): Promise<void> {
@@ -230,6 +252,13 @@ class BridgeConnection implements DatabaseConnection {
       while (this.#levels.length > index) await this.#levels.pop()?.scope.rollback();
     });
     await this.savepoint(name);
+  }
+
+  #refuseIfEnded(): void {
+    if (this.#hasEnded)
+      throw refusal(
+        'this transaction, or this connection, has ended: await everything that belongs to it before its function returns',
+      );
   }
 
   get #current(): TransactionScope | undefined {
@@ -272,16 +301,11 @@ class BridgeDriver implements KyselyDriver {
     connection: DatabaseConnection,
     settings: TransactionSettings,
   ): Promise<void> {
-    if (settings.accessMode !== undefined) {
-      throw new InfrastructureError({
-        code: 'unimplemented',
-        component: 'database',
-        message: 'this database has one access mode: begin the transaction without setting it',
-      });
-    }
-    await bridged(connection).begin(
-      settings.isolationLevel && isolationOf[settings.isolationLevel],
-    );
+    const { isolationLevel, accessMode } = settings;
+    await bridged(connection).begin({
+      isolation: isolationLevel && isolationOf[isolationLevel],
+      readOnly: accessMode && accessMode === 'read only',
+    });
   }
 
   async commitTransaction(connection: DatabaseConnection): Promise<void> {

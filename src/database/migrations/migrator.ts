@@ -207,7 +207,7 @@ export class Migrator {
     fn: () => Promise<Result>,
   ): Promise<Result> {
     return await this.#host.operation(name, { set: this.#set }, signal, async () => {
-      if (this.#host.runner.ambientScope !== undefined) {
+      if (this.#host.runner.ambient.scope !== undefined) {
         throw new InfrastructureError({
           code: 'failed-precondition',
           component: 'database',

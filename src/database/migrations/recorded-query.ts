@@ -10,9 +10,7 @@ export function recordedQuery(
   tell: (query: CompiledQuery) => void,
 ): Kysely<unknown> {
   const recorded: StatementRunner = {
-    get ambientScope() {
-      return runner.ambientScope;
-    },
+    ambient: runner.ambient,
     execute: async (query, signal, scope) => {
       tell(query);
       return await runner.execute(query, signal, scope);
@@ -21,7 +19,7 @@ export function recordedQuery(
       tell(query);
       return runner.stream(query, options, scope);
     },
-    begin: async (parent, isolation) => await runner.begin(parent, isolation),
+    begin: async (parent, options) => await runner.begin(parent, options),
     wrap: (error) => runner.wrap(error),
   };
   return bridgeKysely<unknown>(recorded, dialect);
@@ -34,7 +32,7 @@ export function unexecutedQuery(
 ): Kysely<unknown> {
   return bridgeKysely<unknown>(
     {
-      ambientScope: undefined,
+      ambient: { scope: undefined },
       execute: async (query) => {
         tell(query);
         return { rows: [] };

@@ -270,6 +270,28 @@ describe.skipIf(missing)('database postgres › outages', () => {
     expect(await patient.query.selectFrom('item').selectAll().execute()).toHaveLength(1);
   });
 
+  test('connections that a restart ended while they were idle fail nobody', async () => {
+    // The default policy, and straight to the server.
+    await using pooled = postgresDatabase<Schema>({ url: server.url });
+    const atOnce = async (): Promise<unknown> =>
+      await Promise.all(
+        Array.from({ length: 20 }, async (_, index) => {
+          const write = async (): Promise<unknown> =>
+            await pooled.query.insertInto('item').values({ name: 'a' }).execute();
+          await (index % 2 === 0 ? write() : pooled.transaction(write));
+        }),
+      );
+    await atOnce();
+    for (let restart = 0; restart < 3; restart += 1) {
+      await (restart === 1 ? server.kill() : Promise.resolve());
+      await server.restart();
+      await atOnce();
+    }
+    const rows = await pooled.query.selectFrom('item').selectAll().execute();
+    expect(rows).toHaveLength(80);
+    expect(pooled.native.pool.totalCount).toBe(pooled.native.pool.idleCount);
+  });
+
   test('whoever listens is told when a lost connection is back, and hears again', async () => {
     const heard: (string | undefined)[] = [];
     const stop = database.listen('news', (payload) => heard.push(payload));

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
 import { makePostgresDatabase, type TestDatabase } from '../../../test/services/databases.ts';
 import { service } from '../../../test/services/services.ts';
-import { noPolicy } from '../../core/index.ts';
+import { noPolicy, runWithContext, subscribeToOperations } from '../../core/index.ts';
 import { type PostgresDatabase, postgresDatabase } from './index.ts';
 import { isQuery, scriptEndsTransaction } from '../postgres-sql/statements.ts';
 import { parsePostgresUrl } from './url.ts';
@@ -288,6 +288,173 @@ describe.skipIf(missing)('database postgres', () => {
       { id: 1, name: 'a..' },
       { id: 2, name: 'b..' },
     ]);
+  });
+
+  test('a deadlock of nested transactions runs the outermost again, and both take effect once', async () => {
+    const rows = [1, 2].map((id) => ({ id, name: 'a' }));
+    await database.query.insertInto('item').values(rows).execute();
+    const bump = async (id: number): Promise<unknown> =>
+      await sql`update item set name = name || '.' where id = ${id}`.execute(database.query);
+    const both = Promise.withResolvers<void>();
+    let holding = 0;
+    let runs = 0;
+    const cross = async (first: number, second: number): Promise<void> =>
+      await database.transaction(
+        async () => {
+          runs += 1;
+          await bump(first);
+          holding += 1;
+          if (holding === 2) both.resolve();
+          await both.promise;
+          await database
+            .transaction(async () => await bump(second))
+            .catch((error: unknown) => {
+              throw new Error('an error of the application', { cause: error });
+            });
+        },
+        { isolation: 'read-committed' },
+      );
+    await Promise.all([cross(1, 2), cross(2, 1)]);
+    // The one that is run again may take the row before the other wakes, and then they meet once more.
+    expect(runs).toBeGreaterThanOrEqual(3);
+    expect(await database.query.selectFrom('item').select('name').execute()).toEqual([
+      { name: 'a..' },
+      { name: 'a..' },
+    ]);
+  });
+
+  test('of two that each decide on what the other writes one is run again, and sees it', async () => {
+    const rows = [1, 2].map((id) => ({ id, name: 'on call' }));
+    await database.query.insertInto('item').values(rows).execute();
+    const both = Promise.withResolvers<void>();
+    let looking = 0;
+    let runs = 0;
+    const leave = async (id: number): Promise<string> =>
+      await database.transaction(async () => {
+        runs += 1;
+        const { rows: left } = await sql`select 1 from item where name = 'on call'`.execute(
+          database.query,
+        );
+        looking += 1;
+        if (looking === 2) both.resolve();
+        await both.promise;
+        if (left.length < 2) return 'stays';
+        await sql`update item set name = 'gone' where id = ${id}`.execute(database.query);
+        return 'leaves';
+      });
+    expect((await Promise.all([leave(1), leave(2)])).toSorted()).toEqual(['leaves', 'stays']);
+    expect(runs).toBe(3);
+  });
+
+  test('a timeout, a signal and that of the context end what the server runs, and roll back', async () => {
+    const text = 'pg_sleep(600) /* timeout */';
+    const sleeping = async (): Promise<unknown> =>
+      await sql`select ${sql.raw(text)}`.execute(database.query);
+    const prepared = database.prepare<{ id: number }, unknown>((query, parameter) =>
+      query
+        .selectNoFrom(sql<string>`${sql.raw(text)}`.as('slept'))
+        .where(sql<boolean>`${parameter('id')}::integer = 1`),
+    );
+    const ends: Readonly<Record<string, (controller: AbortController) => Promise<unknown>>> = {
+      'a timeout': async () =>
+        await database.transaction(
+          async () => {
+            await database.query.insertInto('item').values({ id: 1, name: 'a' }).execute();
+            await sleeping();
+          },
+          { timeout: 500 },
+        ),
+      'a signal of the context': async ({ signal }) =>
+        await runWithContext({ signal }, async () => await database.transaction(sleeping)),
+      'a signal of a prepared query': async ({ signal }) =>
+        await prepared.execute({ id: 1 }, { signal }),
+      'a signal of a statement in a transaction': async ({ signal }) =>
+        await database.transaction(async () => await prepared.execute({ id: 1 }, { signal })),
+    };
+    for (const [what, act] of Object.entries(ends)) {
+      const controller = new AbortController();
+      const failed = act(controller).catch((error: unknown) => error);
+      await untilRunning(text, 1);
+      controller.abort();
+      expect(await failed, what).toMatchObject({
+        code: what === 'a timeout' ? 'deadline-exceeded' : 'cancelled',
+        outcome: 'not-applied',
+      });
+      await untilRunning(text, 0);
+      expect(idle(), what).toBe(0);
+    }
+    expect(await valueOf('(select count(*) from item)')).toBe(0);
+  });
+
+  test('a read-only transaction is one to the server too', async () => {
+    const readOnly = { readOnly: true } as const;
+    const mode = async (): Promise<unknown> =>
+      await valueOf("current_setting('transaction_read_only')");
+    expect(await database.transaction(mode, readOnly)).toBe('on');
+    expect(await database.transaction(mode)).toBe('off');
+    const { message } = (await database
+      .transaction(async () => await sql`delete from item`.execute(database.query), readOnly)
+      .catch((error: unknown) => error)) as Error;
+    expect(message).toContain('readOnly');
+  });
+
+  test('a transaction of its own on a pool of one connection is refused at once', async () => {
+    await using own = postgresDatabase({ url: made.url, poolSize: 1 });
+    for (const propagation of ['requires-new', 'not-supported'] as const)
+      await expect(
+        own.transaction(
+          async () =>
+            await own.transaction(async () => await sql`select 1`.execute(own.query), {
+              propagation,
+            }),
+        ),
+      ).rejects.toMatchObject({
+        code: 'failed-precondition',
+        message: expect.stringContaining('which are 1') as string,
+      });
+  });
+
+  test('whoever waits for a full pool in vain is told who holds it', async () => {
+    await using own = postgresDatabase({ url: made.url, poolSize: 2, waitTimeout: 50 });
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    const stream = own.query.selectNoFrom(sql`generate_series(1, 10)`.as('n')).stream(1);
+    await stream.next();
+    const holder = own.transaction(async () => await released);
+    const error = (await sql`select 1`
+      .execute(own.query)
+      .catch((reason: unknown) => reason)) as Error;
+    expect(error).toMatchObject({ code: 'resource-exhausted', details: { waiting: 1 } });
+    expect(error.message).toMatch(
+      /held by a stream of .*:\d+ for \d+ ms, a transaction of .*:\d+ for/,
+    );
+    release();
+    await holder;
+    await stream.return?.();
+  });
+
+  test('a statement tells how long it waited for a connection, and only when it did', async () => {
+    const waits: unknown[] = [];
+    const unsubscribe = subscribeToOperations({
+      end: ({ attributes }) => {
+        if (attributes['statement'] === 'select 1 as waited')
+          waits.push(typeof attributes['waitedMs']);
+      },
+    });
+    await using own = postgresDatabase({ url: made.url, poolSize: 1 });
+    const ask = async (): Promise<unknown> => await sql`select 1 as waited`.execute(own.query);
+    await own.start();
+    await ask();
+    await Promise.all([ask(), ask()]);
+    unsubscribe();
+    expect(waits).toEqual(['undefined', 'undefined', 'number']);
+  });
+
+  test('a connection lives no longer than it may', async () => {
+    await using own = postgresDatabase({ url: made.url, poolSize: 1, maxLifetime: 1 });
+    const backend = async (): Promise<unknown> =>
+      (await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(own.query)).rows[0]?.pid;
+    const first = await backend();
+    while ((await backend()) === first) await sleep(1);
   });
 
   test('a conflict that the function swallowed runs it again all the same', async () => {

@@ -11,6 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import * as fc from 'fast-check';
 import { type Generated, sql } from 'kysely';
@@ -288,6 +289,66 @@ describe('sqlite › locks', () => {
     await streams[0]?.return?.();
     const stream = database.query.selectFrom('item').select('name').stream(1);
     expect(await stream.next()).toEqual({ done: false, value: { name: 'a' } });
+  });
+});
+
+describe('sqlite › read-only transactions', () => {
+  it('hold no write lock, and neither wait for a writer of another process nor keep it waiting', async () => {
+    const database = await openWithItems();
+    await add(database, 'a');
+    const other = openRaw();
+    other.exec('begin immediate');
+    await database.transaction(
+      async () => {
+        expect(await names(database)).toEqual(['a']);
+        other.exec(`insert into item (name) values ('b'); commit`);
+        expect(await names(database)).toEqual(['a']);
+      },
+      { readOnly: true },
+    );
+    expect(await names(database)).toEqual(['a', 'b']);
+  });
+
+  it('leave a connection that may write again, however they end, also in memory', async () => {
+    file = ':memory:';
+    const database = await openWithItems();
+    const reading = { readOnly: true } as const;
+    const ends: readonly (() => Promise<unknown>)[] = [
+      async () => await names(database),
+      async () => await add(database, 'refused'),
+      async () => await database.transaction(async () => await add(database, 'refused')),
+      async () => await sql`commit`.execute(database.query),
+      async () => await Promise.reject(new RangeError('mine')),
+    ];
+    for (const end of ends) {
+      await database.transaction(end, reading).catch(() => undefined);
+      await add(database, 'a');
+    }
+    expect(await names(database)).toEqual(ends.map(() => 'a'));
+  });
+});
+
+describe('sqlite › an attached file', () => {
+  it('that another has locked runs the transaction again, up to its retries', async () => {
+    const clock = fakeClock();
+    const database = await openWithItems({ clock });
+    const attached = path.join(folder, 'other.db');
+    const other = new DatabaseSync(attached);
+    opened.push({ close: () => other.close() });
+    other.exec('pragma journal_mode = wal; create table part (id integer); begin immediate');
+    let runs = 0;
+    const transaction = database.transaction(async () => {
+      runs += 1;
+      await add(database, `run ${runs}`);
+      // A transaction locks from its beginning what is attached by then.
+      if (runs === 1) await sql`attach ${attached} as other`.execute(database.query);
+      await sql`insert into other.part values (${runs})`.execute(database.query);
+    });
+    while (clock.sleepers === 0) await nextTurn();
+    other.exec('commit');
+    await clock.advance(1000);
+    await transaction;
+    expect([runs, await names(database)]).toEqual([2, ['run 2']]);
   });
 });
 
