@@ -114,7 +114,7 @@ class BridgeExecutor extends DefaultQueryExecutor {
       provideConnection: async (consumer, options) =>
         await provider.provideConnection(
           async (connection) =>
-            bridged(connection).hasBegun
+            bridged(connection).isTransaction
               ? await consumer(connection)
               : await BridgeConnection.lend(this.#runner, consumer),
           options,
@@ -203,8 +203,9 @@ class BridgeConnection implements DatabaseConnection {
     return stream as AsyncIterableIterator<QueryResult<Row>>;
   }
 
-  /** Whether this is a transaction's, open or not. */
-  get hasBegun(): boolean {
+  /** Whether this is a transaction's, open or not. Throws when it has been given back. */
+  get isTransaction(): boolean {
+    this.#refuseIfEnded();
     return this.#levels.length > 0;
   }
 
