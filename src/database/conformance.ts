@@ -1,4 +1,5 @@
 import type { ConformanceSuite } from '../core/index.ts';
+import { kyselyCases } from './conformance/kysely.ts';
 import { lifecycleCases } from './conformance/lifecycle.ts';
 import { statementCases } from './conformance/statements.ts';
 import type { DatabaseSubject } from './conformance/subject.ts';
@@ -10,5 +11,5 @@ export type { ConformanceSchema, DatabaseSubject } from './conformance/subject.t
 /** The rules that every Database keeps. */
 export const databaseConformance: ConformanceSuite<DatabaseSubject, keyof DatabaseCapabilities> = {
   port: 'database',
-  cases: [...statementCases, ...transactionCases, ...lifecycleCases],
+  cases: [...statementCases, ...kyselyCases, ...transactionCases, ...lifecycleCases],
 };
