@@ -117,6 +117,23 @@ const brokenDrivers: Readonly<Record<string, Break>> = {
   ),
   'does not count rows': results(({ rows }) => ({ rows })),
   'knows no constraint': () => ({ classify: () => undefined }),
+  'names another column': (driver) => ({
+    classify: (error) => {
+      const classification = driver.classify(error);
+      const { columns } = classification?.details ?? {};
+      return classification === undefined || columns === undefined
+        ? classification
+        : { ...classification, details: { ...classification.details, columns: ['other'] } };
+    },
+  }),
+  'tells of a foreign key only that it is one': (driver) => ({
+    classify: (error) => {
+      const classification = driver.classify(error);
+      return classification?.details?.['constraint'] === 'foreign-key'
+        ? { ...classification, details: { constraint: 'foreign-key' } }
+        : classification;
+    },
+  }),
   'blames the caller for everything': () => ({ classify: () => ({ code: 'invalid-argument' }) }),
   'gives a stream twice': (driver) => ({
     stream: async function* (query, options) {

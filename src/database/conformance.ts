@@ -1,4 +1,5 @@
 import type { ConformanceSuite } from '../core/index.ts';
+import { constraintCases } from './conformance/constraints.ts';
 import { kyselyCases } from './conformance/kysely.ts';
 import { lifecycleCases } from './conformance/lifecycle.ts';
 import { statementCases } from './conformance/statements.ts';
@@ -11,5 +12,11 @@ export type { ConformanceSchema, DatabaseSubject } from './conformance/subject.t
 /** The rules that every Database keeps. */
 export const databaseConformance: ConformanceSuite<DatabaseSubject, keyof DatabaseCapabilities> = {
   port: 'database',
-  cases: [...statementCases, ...kyselyCases, ...transactionCases, ...lifecycleCases],
+  cases: [
+    ...statementCases,
+    ...constraintCases,
+    ...kyselyCases,
+    ...transactionCases,
+    ...lifecycleCases,
+  ],
 };

@@ -10,7 +10,7 @@ import type {
 } from '../driver.ts';
 import { endsTransaction } from '../transaction-statements.ts';
 import type { SqliteConnection } from './connection.ts';
-import { executeOn, paced, transactionStatementRefused } from './execution.ts';
+import { executeOn, noting, paced, transactionStatementRefused } from './execution.ts';
 import { toSqliteValues } from './parameters.ts';
 import { kindOf, kindOfText, type StatementKind } from './routing.ts';
 
@@ -40,7 +40,7 @@ export class SqliteTransaction implements DriverTransaction {
     parameterRows: readonly (readonly unknown[])[],
   ): StatementResult {
     const affected = this.#guard(undefined, (connection) =>
-      connection.executeMany(sql, parameterRows),
+      noting(connection, sql, () => connection.executeMany(sql, parameterRows)),
     );
     return { rows: [], numAffectedRows: BigInt(affected) };
   }

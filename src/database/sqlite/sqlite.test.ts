@@ -523,6 +523,7 @@ describe('sqlite › statements', () => {
     expect((await failure(add(database, 'ADA'))).details).toEqual({
       constraint: 'unique',
       name: 'item_lower',
+      table: 'item',
     });
   });
 
@@ -533,6 +534,7 @@ describe('sqlite › statements', () => {
     await insert.execute();
     expect((await failure(insert.execute())).details).toEqual({
       constraint: 'unique',
+      name: 'item_both',
       table: 'item',
       columns: ['name', 'extra'],
     });
