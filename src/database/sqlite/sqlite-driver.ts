@@ -30,6 +30,7 @@ import { executeOn, paced, transactionStatementRefused } from './execution.ts';
 import { sqliteExpressions } from './expressions.ts';
 import { toSqliteValues } from './parameters.ts';
 import { kindOf, type StatementKind } from './routing.ts';
+import { finishInTurns, type Sliced } from './slices.ts';
 import { SqliteTransaction } from './sqlite-transaction.ts';
 
 /** A {@link SqliteDriver}'s options, with every default filled in. */
@@ -168,7 +169,9 @@ export class SqliteDriver implements DatabaseDriver {
     const reader = this.#reader;
     if (reader !== undefined && kind.isRead && !this.#hiddenWrites.has(query.sql)) {
       try {
-        return executeOn(reader, query, kind);
+        return signal === undefined
+          ? executeOn(reader, query, kind)
+          : this.#readInSlices(reader, query, signal);
       } catch (error) {
         if (!isRefusedWrite(error)) {
           if (isBusy(error))
@@ -226,9 +229,10 @@ export class SqliteDriver implements DatabaseDriver {
       // Taking the write lock at once: a transaction that first reads and then writes could find that another process has
       // written meanwhile, and would have to be run again.
       await this.#untilNotBusy(() => writer.execute('begin immediate', []), signal);
-      return new SqliteTransaction(writer, () => {
+      const release = (): void => {
         this.#writing.release();
-      });
+      };
+      return new SqliteTransaction(writer, release, this.#options.clock);
     } catch (error) {
       this.#writing.release();
       throw error;
@@ -243,6 +247,39 @@ export class SqliteDriver implements DatabaseDriver {
       adapter: this.adapter,
       message: `the database "${this.#options.file}" is not open: call start() first`,
     });
+  }
+
+  /** A read that takes long keeps the connection, which is at one moment in time: another takes its place meanwhile. */
+  #readInSlices(
+    reader: SqliteConnection,
+    query: CompiledQuery,
+    signal: AbortSignal,
+  ): StatementResult | Promise<StatementResult> {
+    const work = reader.read(query.sql, toSqliteValues(query.parameters), this.#options.clock);
+    if (Array.isArray(work)) return { rows: work };
+    let slice = work.next();
+    if (!slice.done && this.#streaming.tryAcquire()) {
+      this.#openStreams.add(reader);
+      this.#reader = this.#idleStreams.pop();
+      return this.#finishRead(reader, work, signal);
+    }
+    // All connections are taken: it goes on at once.
+    while (!slice.done) slice = work.next();
+    return { rows: slice.value };
+  }
+
+  async #finishRead(
+    reader: SqliteConnection,
+    work: Sliced<StatementResult['rows'][number][]>,
+    signal: AbortSignal,
+  ): Promise<StatementResult> {
+    try {
+      this.#reader ??= this.#connectReader();
+      return { rows: await finishInTurns(work, signal) };
+    } finally {
+      this.#streaming.release();
+      this.#retire(reader);
+    }
   }
 
   async #executeInTurn(

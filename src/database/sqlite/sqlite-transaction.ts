@@ -1,6 +1,6 @@
 import type { CompiledQuery } from 'kysely';
 
-import { InfrastructureError } from '../../core/index.ts';
+import { type Clock, InfrastructureError } from '../../core/index.ts';
 import { inChunks } from '../chunks.ts';
 import type {
   DriverTransaction,
@@ -13,46 +13,62 @@ import type { SqliteConnection } from './connection.ts';
 import { executeOn, noting, paced, transactionStatementRefused } from './execution.ts';
 import { toSqliteValues } from './parameters.ts';
 import { kindOf, kindOfText, type StatementKind } from './routing.ts';
+import { finishInTurns, type Sliced } from './slices.ts';
 
 /** The open transaction of the connection that writes. */
 export class SqliteTransaction implements DriverTransaction {
   readonly #connection: SqliteConnection;
   readonly #release: () => void;
+  readonly #clock: Clock;
+  /** What is under way in slices: its connection serves the next call when it has ended. */
+  #underWay: Promise<unknown> | undefined;
   readonly #streams = new Set<Iterator<unknown>>();
   #isOver = false;
   #broken: Error | undefined;
 
-  constructor(connection: SqliteConnection, release: () => void) {
+  constructor(connection: SqliteConnection, release: () => void, clock: Clock) {
     this.#connection = connection;
     this.#release = release;
+    this.#clock = clock;
   }
 
-  execute(query: CompiledQuery): StatementResult {
+  execute(query: CompiledQuery, signal?: AbortSignal): StatementResult | Promise<StatementResult> {
     const kind = kindOf(query);
-    return this.#guard(kind, (connection) => {
-      if (kind.isRaw && !kind.isRead && !kind.changesRows) this.#refuseEnd(query.sql);
-      return executeOn(connection, query, kind);
-    });
+    if (signal !== undefined && kind.isRead && !kind.changesRows)
+      return this.#inTurn(() => this.#read(query, kind, signal));
+    return this.#inTurn(() =>
+      this.#guard(kind, (connection) => {
+        if (kind.isRaw && !kind.isRead && !kind.changesRows) this.#refuseEnd(query.sql);
+        return executeOn(connection, query, kind);
+      }),
+    );
   }
 
   executeMany(
     { sql }: CompiledQuery,
     parameterRows: readonly (readonly unknown[])[],
-  ): StatementResult {
-    const affected = this.#guard(undefined, (connection) =>
-      noting(connection, sql, () => connection.executeMany(sql, parameterRows)),
-    );
-    return { rows: [], numAffectedRows: BigInt(affected) };
+    signal?: AbortSignal,
+  ): StatementResult | Promise<StatementResult> {
+    return this.#inTurn(() => {
+      const work = this.#connection.executeMany(sql, parameterRows, signal && this.#clock);
+      return this.#inSlices(work, signal, {
+        step: () =>
+          this.#guard(undefined, (connection) => noting(connection, sql, () => work.next())),
+        give: (affected) => ({ rows: [], numAffectedRows: BigInt(affected) }),
+      });
+    });
   }
 
   async *stream(query: CompiledQuery, { chunkSize, signal }: StreamOptions): StatementStream {
     const kind = kindOf(query);
     if (!kind.isRead || kind.changesRows) {
-      yield* inChunks(this.execute(query), chunkSize);
+      yield* inChunks(await this.execute(query), chunkSize);
       return;
     }
-    const chunks = this.#guard(kind, (connection) =>
-      connection.iterate(query.sql, toSqliteValues(query.parameters), chunkSize),
+    const chunks = await this.#inTurn(() =>
+      this.#guard(kind, (connection) =>
+        connection.iterate(query.sql, toSqliteValues(query.parameters), chunkSize),
+      ),
     );
     this.#streams.add(chunks);
     try {
@@ -63,43 +79,104 @@ export class SqliteTransaction implements DriverTransaction {
     }
   }
 
-  script(text: string): void {
-    this.#guard(kindOfText(text), (connection) => {
-      connection.script(text, (statement) => {
-        this.#refuseEnd(statement);
+  script(text: string): void | Promise<void> {
+    return this.#inTurn(() => {
+      this.#guard(kindOfText(text), (connection) => {
+        connection.script(text, (statement) => {
+          this.#refuseEnd(statement);
+        });
       });
     });
   }
 
-  savepoint(name: string): void {
-    this.#guard(undefined, (connection) => connection.execute(`savepoint ${quoted(name)}`, []));
+  savepoint(name: string): void | Promise<void> {
+    return this.#command(`savepoint ${quoted(name)}`);
   }
 
-  rollbackToSavepoint(name: string): void {
-    this.#guard(undefined, (connection) => connection.execute(`rollback to ${quoted(name)}`, []));
+  rollbackToSavepoint(name: string): void | Promise<void> {
+    return this.#command(`rollback to ${quoted(name)}`);
   }
 
-  releaseSavepoint(name: string): void {
-    this.#guard(undefined, (connection) => connection.execute(`release ${quoted(name)}`, []));
+  releaseSavepoint(name: string): void | Promise<void> {
+    return this.#command(`release ${quoted(name)}`);
   }
 
-  commit(): void {
-    this.#settle((connection) => {
-      try {
-        if (this.#broken !== undefined) throw this.#broken;
-        connection.execute('commit', []);
-      } catch (error) {
-        if (connection.native.isOpen && connection.inTransaction)
-          connection.execute('rollback', []);
-        throw error;
-      }
+  commit(): void | Promise<void> {
+    return this.#inTurn(() => {
+      this.#settle((connection) => {
+        try {
+          if (this.#broken !== undefined) throw this.#broken;
+          connection.execute('commit', []);
+        } catch (error) {
+          if (connection.native.isOpen && connection.inTransaction)
+            connection.execute('rollback', []);
+          throw error;
+        }
+      });
     });
   }
 
+  /** Ends what is under way. */
   rollback(): void {
     this.#settle((connection) => {
       if (connection.native.isOpen && connection.inTransaction) connection.execute('rollback', []);
     });
+  }
+
+  #command(sql: string): void | Promise<void> {
+    return this.#inTurn(() => {
+      this.#guard(undefined, (connection) => connection.execute(sql, []));
+    });
+  }
+
+  #read(
+    query: CompiledQuery,
+    kind: StatementKind,
+    signal: AbortSignal,
+  ): StatementResult | Promise<StatementResult> {
+    const values = toSqliteValues(query.parameters);
+    const work = this.#guard(kind, (connection) => connection.read(query.sql, values, this.#clock));
+    if (Array.isArray(work)) return { rows: work };
+    return this.#inSlices(work, signal, {
+      step: () => this.#guard(kind, () => work.next()),
+      give: (rows) => ({ rows }),
+    });
+  }
+
+  #inSlices<Value>(
+    work: Sliced<Value>,
+    signal: AbortSignal | undefined,
+    {
+      step,
+      give,
+    }: {
+      readonly step: () => IteratorResult<undefined, Value>;
+      readonly give: (value: Value) => StatementResult;
+    },
+  ): StatementResult | Promise<StatementResult> {
+    const first = step();
+    if (first.done) return give(first.value);
+    this.#streams.add(work);
+    // Without a signal there was no clock, and all of it is one slice.
+    return finishInTurns(work, signal ?? new AbortController().signal, step)
+      .then(give)
+      .finally(() => this.#streams.delete(work));
+  }
+
+  /** Calls are served in their order, also while one of them gives way between its slices. */
+  #inTurn<Result>(fn: () => Result | Promise<Result>): Result | Promise<Result> {
+    const result = this.#underWay === undefined ? fn() : this.#underWay.then(fn);
+    if (!(result instanceof Promise)) return result;
+    const ended: Promise<void> = result
+      .then(
+        () => undefined,
+        () => undefined,
+      )
+      .then(() => {
+        if (this.#underWay === ended) this.#underWay = undefined;
+      });
+    this.#underWay = ended;
+    return result;
   }
 
   #settle(fn: (connection: SqliteConnection) => void): void {
