@@ -69,18 +69,21 @@ const reads: readonly DatabaseCase[] = [
             .as('scored'),
         (join) => join.onRef('scored.author_id', '=', 'author.id'),
       )
-      .select(({ selectFrom }) => [
+      .select((builder) => [
         'author.name',
         'scored.best',
-        selectFrom('note')
+        builder
+          .selectFrom('note')
           .select('note.title')
           .whereRef('note.author_id', '=', 'author.id')
           .orderBy('note.id', 'desc')
           .limit(1)
           .as('last'),
       ])
-      .where(({ exists, selectFrom }) =>
-        exists(selectFrom('note').select('note.id').whereRef('note.author_id', '=', 'author.id')),
+      .where((builder) =>
+        builder.exists(
+          builder.selectFrom('note').select('note.id').whereRef('note.author_id', '=', 'author.id'),
+        ),
       )
       .orderBy('author.name', 'desc')
       .execute();
@@ -108,13 +111,9 @@ const reads: readonly DatabaseCase[] = [
       .orderBy('chain.id')
       .execute();
     assert.deepEqual(
-      rows.map(({ id, depth }) => [id, Number(depth)]),
-      [
-        [1, 0],
-        [2, 1],
-        [3, 2],
-        [4, 3],
-      ],
+      // Some engines give a bigint, as text or not.
+      rows.map(({ id, depth }) => `${id} ${depth}`),
+      ['1 0', '2 1', '3 2', '4 3'],
     );
   }),
   withNotes('sets, groups and windows', async ({ query }) => {
@@ -125,7 +124,7 @@ const reads: readonly DatabaseCase[] = [
       .where('author_id', 'is not', null)
       .$castTo<{ id: number }>();
     const ids = async (builder: typeof authors): Promise<number[]> =>
-      (await builder.execute()).map(({ id }) => id).toSorted();
+      (await builder.orderBy('id').execute()).map(({ id }) => id);
     assert.deepEqual(await ids(authors.union(writers)), [1, 2, 3]);
     assert.deepEqual(await ids(authors.except(writers)), [3]);
     assert.deepEqual(await ids(authors.intersect(writers)), [1, 2]);
@@ -149,8 +148,8 @@ const reads: readonly DatabaseCase[] = [
       .orderBy('id')
       .execute();
     assert.deepEqual(
-      ranked.map(({ place }) => Number(place)),
-      [2, 1, 1],
+      ranked.map(({ place }) => `${place}`),
+      ['2', '1', '1'],
     );
   }),
   withNotes('rows of rows come as JSON', async ({ query, adapter }) => {
@@ -197,15 +196,15 @@ const writes: readonly DatabaseCase[] = [
     const inserted = await query
       .insertInto('note')
       .columns(['id', 'title'])
-      .expression(({ selectFrom }) =>
-        selectFrom('author').select([sql<number>`id + 10`.as('id'), 'name']),
+      .expression((builder) =>
+        builder.selectFrom('author').select([sql<number>`id + 10`.as('id'), 'name']),
       )
       .executeTakeFirst();
     const updated = await query
       .updateTable('note')
       .set(({ eb }) => ({ score: eb('score', '*', 10) }))
-      .where('author_id', 'in', ({ selectFrom }) =>
-        selectFrom('author').select('author.id').where('author.name', '=', 'Ada'),
+      .where('author_id', 'in', (builder) =>
+        builder.selectFrom('author').select('author.id').where('author.name', '=', 'Ada'),
       )
       .executeTakeFirst();
     const deleted = await query.deleteFrom('note').where('score', '<', 15).executeTakeFirst();
@@ -267,7 +266,7 @@ const returning: readonly DatabaseCase[] = [
         .returning('score')
         .stream(2),
     );
-    assert.deepEqual(rows.map(({ score }) => score).toSorted(), [2, 3, 4]);
+    assert.deepEqual(new Set(rows.map(({ score }) => score)), new Set([2, 3, 4]));
   }),
 ];
 

@@ -130,7 +130,7 @@ describe('sqlite › the names of constraints', () => {
   it('tell them of executeMany, and inside of a transaction', async () => {
     const made = await open('create table t (a int constraint ua unique)');
     const insert = made.prepare<{ a: number }, unknown>((query, parameter) =>
-      query.insertInto('t' as never).values({ a: parameter('a') } as never),
+      query.insertInto('t' as never).values({ a: parameter('a') }),
     );
     await expect(insert.executeMany([{ a: 1 }, { a: 1 }])).rejects.toMatchObject({
       details: { name: 'ua' },

@@ -71,16 +71,10 @@ describe('sqlite › a long read under a signal', () => {
   it('lets others have their turn, and gives every row', async () => {
     const { signal } = new AbortController();
     let turns = 0;
-    let isRunning = true;
-    const others = (async () => {
-      while (isRunning) {
-        await nextTurn();
-        turns += 1;
-      }
-    })();
-    const rows = await all().execute({ signal });
-    isRunning = false;
-    await others;
+    const reading = all().execute({ signal });
+    const read = reading.then(() => true);
+    while (!(await Promise.race([read, nextTurn(false)]))) turns += 1;
+    const rows = await reading;
     expect(rows).toEqual(items(1, count));
     expect(turns).toBeGreaterThan(10);
   });
@@ -179,18 +173,20 @@ describe('sqlite › long work of a transaction under a signal', () => {
 
   it('ends with the transaction when that is aborted', async () => {
     const controller = new AbortController();
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
     let reading: Promise<unknown> | undefined;
     const transaction = background(
       database.transaction(
         async () => {
           await insert().execute({ id: count + 1, name: 'undone' });
           reading = background(all().execute({ signal: new AbortController().signal }));
+          begin();
           await reading;
         },
         { signal: controller.signal },
       ),
     );
-    while (reading === undefined) await nextTurn();
+    await begun;
     controller.abort();
     await expect(transaction).rejects.toMatchObject({ code: 'cancelled', outcome: 'not-applied' });
     await expect(reading).rejects.toMatchObject({ code: 'failed-precondition' });

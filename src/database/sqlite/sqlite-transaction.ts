@@ -167,14 +167,9 @@ export class SqliteTransaction implements DriverTransaction {
   #inTurn<Result>(fn: () => Result | Promise<Result>): Result | Promise<Result> {
     const result = this.#underWay === undefined ? fn() : this.#underWay.then(fn);
     if (!(result instanceof Promise)) return result;
-    const ended: Promise<void> = result
-      .then(
-        () => undefined,
-        () => undefined,
-      )
-      .then(() => {
-        if (this.#underWay === ended) this.#underWay = undefined;
-      });
+    const ended = Promise.allSettled([result]).finally(() => {
+      if (this.#underWay === ended) this.#underWay = undefined;
+    });
     this.#underWay = ended;
     return result;
   }
