@@ -458,6 +458,15 @@ describe('sqlite › statements', () => {
     },
   );
 
+  it('raw SQL cannot write to SQLite’s own tables', async () => {
+    const database = await openWithItems();
+    await database.transaction(async () => {
+      await sql`pragma writable_schema = on`.execute(database.query);
+      const update = sql`update sqlite_schema set sql = 'gone'`.execute(database.query);
+      expect((await failure(update)).code).toBe('invalid-argument');
+    });
+  });
+
   it('an empty text is refused', async () => {
     expect((await failure(sql`-- nothing`.execute(open({ file: ':memory:' }).query))).code).toBe(
       'invalid-argument',
