@@ -236,6 +236,49 @@ const cases: readonly BenchCase[] = [
       };
     },
   },
+  {
+    id: 'sqlite-stream-10000',
+    unit: 'ops/s',
+    count: 10,
+    goals: [],
+    async open() {
+      const { makeFile, remove } = await files();
+      const database = sqliteDatabase<Schema>({ file: makeFile() });
+      const limit = openLimit(makeFile()).prepare('select id, name, email, age from user');
+      const all = database.query.selectFrom('user').select(['id', 'name', 'email', 'age']);
+      const counted = (rows: number): void => {
+        if (rows !== users) throw new Error(`${rows} rows came back`);
+      };
+      return {
+        variants: [
+          {
+            id: 'underpin',
+            async run(count) {
+              for (let index = 0; index < count; index += 1) {
+                let rows = 0;
+                for await (const { id } of all.stream(500)) rows += id > 0 ? 1 : 0;
+                counted(rows);
+              }
+            },
+          },
+          {
+            id: 'limit',
+            run(count) {
+              for (let index = 0; index < count; index += 1) {
+                let rows = 0;
+                for (const row of limit.iterate()) rows += Number(row['id']) > 0 ? 1 : 0;
+                counted(rows);
+              }
+            },
+          },
+        ],
+        async close() {
+          await database.close();
+          await remove();
+        },
+      };
+    },
+  },
 ];
 
 const bench: Bench = {
@@ -244,6 +287,7 @@ const bench: Bench = {
   notes: [
     '`limit` is a loop on prepared statements of raw `node:sqlite`. Everybody has a file of its own, in memory where the system has such a place, in WAL mode with `synchronous = normal`, and checks the rows it reads.',
     'In `sqlite-insert-1000-tx` one operation is a transaction of 1,000 rows: `underpin` by `executeMany` of a prepared query, `-one-by-one` by awaiting each, `-builder-values` by one statement of all rows.',
+    'In `sqlite-stream-10000` one operation is a stream of 10,000 rows, in chunks of 500, each of which gives way to other work.',
   ],
   cases,
 };

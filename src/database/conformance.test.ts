@@ -146,6 +146,23 @@ const brokenDrivers: Readonly<Record<string, Break>> = {
   }),
   'does not count rows': results(({ rows }) => ({ rows })),
   'knows no constraint': () => ({ classify: () => undefined }),
+  'names another column': (driver) => ({
+    classify: (error) => {
+      const classification = driver.classify(error);
+      const { columns } = classification?.details ?? {};
+      return classification === undefined || columns === undefined
+        ? classification
+        : { ...classification, details: { ...classification.details, columns: ['other'] } };
+    },
+  }),
+  'tells of a foreign key only that it is one': (driver) => ({
+    classify: (error) => {
+      const classification = driver.classify(error);
+      return classification?.details?.['constraint'] === 'foreign-key'
+        ? { ...classification, details: { constraint: 'foreign-key' } }
+        : classification;
+    },
+  }),
   'blames the caller for everything': () => ({ classify: () => ({ code: 'invalid-argument' }) }),
   'gives a stream twice': (driver) => ({
     stream: async function* (query, options) {
@@ -161,6 +178,22 @@ const brokenDrivers: Readonly<Record<string, Break>> = {
       }
     },
   }),
+  'returns no rows of a write': results((result, { query }) =>
+    query.kind === 'SelectQueryNode' || query.kind === 'RawNode' ? result : { ...result, rows: [] },
+  ),
+  'gives a stream in one chunk': (driver) => ({
+    stream: (query, options) => driver.stream(query, { ...options, chunkSize: 1_000_000 }),
+  }),
+  'keeps a savepoint that was gone back to once': transactions((transaction) => ({
+    savepoint: (name) => (gone.has(transaction) ? undefined : transaction.savepoint(name)),
+    rollbackToSavepoint: (name) => {
+      if (gone.has(transaction)) return undefined;
+      gone.add(transaction);
+      return transaction.rollbackToSavepoint(name);
+    },
+    releaseSavepoint: (name) =>
+      gone.has(transaction) ? undefined : transaction.releaseSavepoint(name),
+  })),
   'drains without waiting': () => ({ drain: async () => undefined }),
   'waits for the writer in spite of an abort': (driver) => ({
     begin: async () => await driver.begin(),
@@ -202,6 +235,9 @@ const noTransaction: Pick<
   rollbackToSavepoint: () => undefined,
   releaseSavepoint: () => undefined,
 };
+
+/** Transactions that have gone back to a savepoint. */
+const gone = new WeakSet<DriverTransaction>();
 
 async function failures(change: Break): Promise<string[]> {
   const failed: string[] = [];

@@ -1,4 +1,6 @@
 import type { ConformanceSuite } from '../core/index.ts';
+import { constraintCases } from './conformance/constraints.ts';
+import { kyselyCases } from './conformance/kysely.ts';
 import { lifecycleCases } from './conformance/lifecycle.ts';
 import { migrationCases } from './conformance/migrations.ts';
 import { propagationCases } from './conformance/propagation.ts';
@@ -14,6 +16,8 @@ export const databaseConformance: ConformanceSuite<DatabaseSubject, keyof Databa
   port: 'database',
   cases: [
     ...statementCases,
+    ...constraintCases,
+    ...kyselyCases,
     ...transactionCases,
     ...propagationCases,
     ...migrationCases,

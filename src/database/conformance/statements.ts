@@ -322,85 +322,6 @@ const executions: readonly DatabaseCase[] = [
   }),
 ];
 
-const constraints: readonly DatabaseCase[] = [
-  withTables('constraint › a value that is taken already exists', async ({ query }) => {
-    await query.insertInto('author').values({ id: 1, name: 'Ada' }).execute();
-    const { details, outcome, retryable } = await rejectsWith(
-      query.insertInto('author').values({ id: 2, name: 'Ada' }).execute(),
-      'already-exists',
-    );
-    assert.equal(details['constraint'], 'unique');
-    assert.deepEqual({ outcome, retryable }, { outcome: 'not-applied', retryable: false });
-  }),
-  withTables('constraint › a primary key that is taken already exists', async (database) => {
-    await insertNote(database, 1);
-    await rejectsWith(insertNote(database, 1), 'already-exists');
-  }),
-  withTables('constraint › a reference to nothing is a failed precondition', async ({ query }) => {
-    const inserted = query
-      .insertInto('note')
-      .values({ ...empty, id: 1, title: 't', author_id: 9 })
-      .execute();
-    assert.equal(
-      (await rejectsWith(inserted, 'failed-precondition')).details['constraint'],
-      'foreign-key',
-    );
-  }),
-  withTables('constraint › what is referred to cannot go', async ({ query }) => {
-    await query.insertInto('author').values({ id: 1, name: 'Ada' }).execute();
-    await query
-      .insertInto('note')
-      .values({ ...empty, id: 1, title: 't', author_id: 1 })
-      .execute();
-    await rejectsWith(query.deleteFrom('author').execute(), 'failed-precondition');
-  }),
-  withTables(
-    'constraint › a missing value is an invalid argument that names its column',
-    async ({ query }) => {
-      // A caller without types gives it.
-      const title = null as unknown as string;
-      const { details } = await rejectsWith(
-        query
-          .insertInto('note')
-          .values({ ...empty, id: 1, title })
-          .execute(),
-        'invalid-argument',
-      );
-      assert.equal(details['constraint'], 'not-null');
-      assert.deepEqual(details['columns'], ['title']);
-      assert.equal(details['table'], 'note');
-    },
-  ),
-  withTables(
-    'constraint › a value that a check refuses is an invalid argument',
-    async ({ query }) => {
-      const { details } = await rejectsWith(
-        query
-          .insertInto('note')
-          .values({ ...empty, id: 1, title: 't', score: -1 })
-          .execute(),
-        'invalid-argument',
-      );
-      assert.equal(details['constraint'], 'check');
-      assert.equal(details['name'], 'note_score_not_negative');
-    },
-  ),
-  withTables('constraint › a statement that fails at one row writes none', async (database) => {
-    await insertNote(database, 3);
-    const rows = [1, 2, 3, 4].map((id) => ({ ...empty, id, title: 't' }));
-    await rejectsWith(database.query.insertInto('note').values(rows).execute(), 'already-exists');
-    assert.deepEqual(await noteIds(database), [3]);
-  }),
-  withTables('constraint › an error tells no value', async (database) => {
-    await database.query.insertInto('author').values({ id: 1, name: 'secret-name' }).execute();
-    const error = await rejectsWith(
-      database.query.insertInto('author').values({ id: 2, name: 'secret-name' }).execute(),
-      'already-exists',
-    );
-    assert.doesNotMatch(JSON.stringify(error), /secret-name/);
-  }),
-];
-
 const streams: readonly DatabaseCase[] = [
   withTables('stream › gives every row in order', async (database) => {
     await fill(database, 2500);
@@ -596,12 +517,11 @@ const events: readonly DatabaseCase[] = [
   }),
 ];
 
-/** Values, queries, constraints, streams, prepared queries and events. */
+/** Values, queries, streams, prepared queries and events. */
 export const statementCases: readonly DatabaseCase[] = [
   ...values,
   ...queries,
   ...executions,
-  ...constraints,
   ...streams,
   ...prepared,
   ...events,

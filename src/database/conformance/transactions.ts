@@ -527,51 +527,11 @@ const aborts: readonly DatabaseCase[] = [
   }),
 ];
 
-const kysely: readonly DatabaseCase[] = [
-  withTables('kysely › its own transactions commit and roll back', async (database) => {
-    const { query } = database;
-    await query.transaction().execute(async (transaction) => {
-      await transaction.insertInto('author').values({ id: 1, name: 'a' }).execute();
-    });
-    await assert.rejects(
-      query.transaction().execute(async (transaction) => {
-        await transaction.insertInto('author').values({ id: 2, name: 'b' }).execute();
-        throw new Undo();
-      }),
-      Undo,
-    );
-    assert.deepEqual(await query.selectFrom('author').select('id').execute(), [{ id: 1 }]);
-  }),
-  withTables('kysely › its own transaction inside of ours is nested in it', async (database) => {
-    const { query } = database;
-    await undone(database, async () => {
-      await query.transaction().execute(async (transaction) => {
-        await transaction.insertInto('author').values({ id: 1, name: 'a' }).execute();
-      });
-    });
-    assert.deepEqual(await query.selectFrom('author').select('id').execute(), []);
-  }),
-  withTables('kysely › its controlled transactions and savepoints', async ({ query }) => {
-    const transaction = await query.startTransaction().execute();
-    await transaction.insertInto('author').values({ id: 1, name: 'a' }).execute();
-    const saved = await transaction.savepoint('mark').execute();
-    await saved.insertInto('author').values({ id: 2, name: 'b' }).execute();
-    const back = await saved.rollbackToSavepoint('mark').execute();
-    await back.insertInto('author').values({ id: 3, name: 'c' }).execute();
-    await (await back.releaseSavepoint('mark').execute()).commit().execute();
-    assert.deepEqual(await query.selectFrom('author').select('id').orderBy('id').execute(), [
-      { id: 1 },
-      { id: 3 },
-    ]);
-  }),
-];
-
-/** Transactions, their nesting, handles, callbacks and aborts, and Kysely's own. */
+/** Transactions, their nesting, handles, callbacks and aborts. */
 export const transactionCases: readonly DatabaseCase[] = [
   ...basics,
   ...nested,
   ...handles,
   ...callbacks,
   ...aborts,
-  ...kysely,
 ];

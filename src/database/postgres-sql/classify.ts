@@ -178,8 +178,12 @@ function constraintDetails({
   };
 }
 
-/** The names in `Key (tenant, name)=(…) already exists.`, whose second half holds the values. */
+/**
+ * The names in `Key (tenant, name)=(…) already exists.`, whose second half holds the values. Not those of a key that is still
+ * referred to, which are of another table than the one that is named.
+ */
 function columnsOf(detail: string | undefined): string[] | undefined {
+  if (detail !== undefined && / is still referenced from table /.test(detail)) return undefined;
   const names = /^Key \(([\w", ]+)\)=\(/.exec(detail ?? '')?.[1];
   return names?.split(', ').map((name) => name.replaceAll('"', ''));
 }

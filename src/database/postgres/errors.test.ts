@@ -85,6 +85,11 @@ const statements: readonly (Expected & { readonly what: string; readonly text: s
     text: `select cast('2026-02-31 ${payload}' as date)`,
     ...refused('invalid-argument'),
   },
+  {
+    what: 'bytes as text that are no UTF-8',
+    text: String.raw`select convert_from('\xff', 'UTF8')`,
+    ...refused('invalid-argument'),
+  },
   { what: 'a number too large', text: 'select 2147483647 + 1', ...refused('invalid-argument') },
   {
     what: 'text too long',

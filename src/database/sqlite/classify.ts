@@ -1,4 +1,11 @@
 import type { Classification, Classify } from '../../core/index.ts';
+import type { SqliteConnection } from './connection.ts';
+import {
+  checkFacts,
+  type ConstraintFacts,
+  foreignKeyFacts,
+  uniqueFacts,
+} from './constraint-facts.ts';
 
 // Primary and extended result codes of https://www.sqlite.org/rescode.html.
 const codes = {
@@ -42,12 +49,45 @@ export function isRefusedWrite(error: unknown): boolean {
   return sqliteErrorCode(error) === codes.readOnly;
 }
 
+const factsOf = new WeakMap<Error, Readonly<Record<string, unknown>>>();
+
+/** Looks up what SQLite does not say of a constraint that failed, for {@link classifySqlite} to tell. Costs only whoever failed. */
+export function noteConstraint(connection: SqliteConnection, sql: string, error: unknown): void {
+  const code = sqliteErrorCode(error) ?? 0;
+  if ((code & 0xff) !== codes.constraint) return;
+  try {
+    const facts = Object.entries(lookUp(connection, sql, error as Error));
+    const known = facts.filter(([, fact]) => fact !== undefined);
+    if (known.length > 0) factsOf.set(error as Error, Object.fromEntries(known));
+  } catch {
+    // The error itself is what counts.
+  }
+}
+
+function lookUp(connection: SqliteConnection, sql: string, error: Error): ConstraintFacts {
+  const { details } = classifyConstraint(sqliteErrorCode(error) ?? 0, error.message);
+  switch (details.constraint) {
+    case 'foreign-key':
+      return foreignKeyFacts(connection, sql);
+    case 'check':
+      return checkFacts(connection, sql);
+    case 'unique':
+      return uniqueFacts(connection, details);
+    default:
+      return {};
+  }
+}
+
 /** Maps errors of `node:sqlite`, and of the file system around the file, to codes with words on what to do. */
 export function classifySqlite(file: string): Classify {
   return (error) => {
     const code = sqliteErrorCode(error);
     if (code === undefined) return error instanceof Error ? classifyNode(error, file) : undefined;
-    return classifyCode(code, (error as Error).message, file);
+    const classification = classifyCode(code, (error as Error).message, file);
+    const facts = factsOf.get(error as Error);
+    return facts === undefined
+      ? classification
+      : { ...classification, details: { ...classification.details, ...facts } };
   };
 }
 
@@ -126,7 +166,11 @@ function fullDisk(file: string, message: string): Classification {
   };
 }
 
-function classifyConstraint(code: number, message: string): Classification {
+type ConstraintFailure = Classification & {
+  readonly details: ConstraintFacts & { readonly constraint: string };
+};
+
+function classifyConstraint(code: number, message: string): ConstraintFailure {
   const subject = message.slice(message.indexOf(': ') + 2);
   switch (code) {
     case codes.constraintUnique:

@@ -1,8 +1,10 @@
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite';
 
-import { invalidArgument } from '../../core/index.ts';
+import { type Clock, invalidArgument } from '../../core/index.ts';
 import type { RowMode } from '../driver.ts';
 import { toSqliteValues } from './parameters.ts';
+import { Slicer, type Sliced } from './slices.ts';
+import { assertUtf8, hasReplacement } from './text-check.ts';
 
 /** A row as SQLite gives it; in the row mode `array` it is an array, and its keys are the columns' places. */
 export type Row = Record<string, SQLOutputValue>;
@@ -19,14 +21,28 @@ export interface Executed {
   readonly changes: Changes | undefined;
 }
 
+/** What a statement is run with. */
+export interface Reading {
+  readonly values: readonly SQLInputValue[];
+  readonly rowMode?: RowMode | undefined;
+}
+
 interface Statement {
   readonly prepared: StatementSync;
   /** Whether its columns can change with the schema: it has a star. */
   readonly isOpenEnded: boolean;
   /** The names of its columns; none when it returns no rows. */
   columns: readonly string[];
+  /** How many rows it has given at most, of those times when it was asked for; undefined before. */
+  mostRows: number | undefined;
   lastUse: number;
 }
+
+/**
+ * A read that has never given more rows is done at once: about a millisecond's work. Row by row, which alone can be stopped, each
+ * takes half as long again, and a point select twice as long.
+ */
+const rowsAtOnce = 1000;
 
 /**
  * How many prepared statements a connection keeps. They cost about 5 to 20 KB each. Preparing anew on each call costs two
@@ -56,7 +72,7 @@ export class SqliteConnection {
   execute(sql: string, values: readonly SQLInputValue[], rowMode?: RowMode): Executed {
     const statement = this.#statement(sql);
     if (statement.columns.length > 0)
-      return { rows: all(statement, values, rowMode), changes: undefined };
+      return { rows: this.#all(sql, statement, { values, rowMode }), changes: undefined };
     const { changes, lastInsertRowid } = statement.prepared.run(...values);
     return {
       rows: [],
@@ -69,16 +85,48 @@ export class SqliteConnection {
     };
   }
 
-  /** Runs a statement once for each row of parameters; gives the sum of changed or returned rows. */
-  executeMany(sql: string, parameterRows: readonly (readonly unknown[])[]): number {
+  /** Reads the rows of a statement: at once when it is known to give few, else in slices. */
+  read(sql: string, reading: Reading, clock: Clock): Row[] | Sliced<Row[]> {
     const statement = this.#statement(sql);
+    if (statement.mostRows === undefined || statement.mostRows > rowsAtOnce)
+      return this.#readInSlices(sql, statement, { ...reading, clock });
+    const rows = this.#all(sql, statement, reading);
+    if (rows.length > statement.mostRows) statement.mostRows = rows.length;
+    return rows;
+  }
+
+  /**
+   * Runs a statement once for each row of parameters, in slices when there is a clock; gives the sum of changed or returned rows.
+   * Inside of a transaction. One that is left before its end, or fails, has no effect.
+   */
+  *executeMany(
+    sql: string,
+    parameterRows: readonly (readonly unknown[])[],
+    clock?: Clock,
+  ): Sliced<number> {
+    const statement = this.#statement(sql);
+    const slicer = clock && new Slicer(clock);
     let affected = 0;
-    for (const parameters of parameterRows) {
-      const values = toSqliteValues(parameters);
-      affected +=
-        statement.columns.length > 0
-          ? all(statement, values).length
-          : Number(statement.prepared.run(...values).changes);
+    let isWhole = false;
+    this.execute('savepoint underpin_many', []);
+    try {
+      for (const parameters of parameterRows) {
+        const values = toSqliteValues(parameters);
+        affected +=
+          statement.columns.length > 0
+            ? statement.prepared.all(...values).length
+            : Number(statement.prepared.run(...values).changes);
+        if (!slicer?.isOver()) continue;
+        yield;
+        slicer.restart();
+      }
+      isWhole = true;
+    } finally {
+      // SQLite ends the transaction by itself on some errors.
+      if (this.native.isOpen && this.inTransaction) {
+        if (!isWhole) this.execute('rollback to underpin_many', []);
+        this.execute('release underpin_many', []);
+      }
     }
     return affected;
   }
@@ -91,13 +139,22 @@ export class SqliteConnection {
   ): Generator<Row[], undefined> {
     const statement = prepare(this.native, sql);
     let tuples: SQLOutputValue[][] = [];
+    let isChecked = false;
+    const rowsOf = (chunk: readonly SQLOutputValue[][]): Row[] => {
+      // Once for all of them: they are of one moment.
+      if (!isChecked && hasReplacement(chunk)) {
+        assertUtf8(this.native, sql, values);
+        isChecked = true;
+      }
+      return toRows(statement, chunk);
+    };
     for (const tuple of statement.prepared.iterate(...values)) {
       tuples.push(tuple as unknown as SQLOutputValue[]);
       if (tuples.length < chunkSize) continue;
-      yield toRows(statement, tuples);
+      yield rowsOf(tuples);
       tuples = [];
     }
-    if (tuples.length > 0) yield toRows(statement, tuples);
+    if (tuples.length > 0) yield rowsOf(tuples);
     return undefined;
   }
 
@@ -114,6 +171,42 @@ export class SqliteConnection {
   close(): void {
     this.#statements.clear();
     if (this.native.isOpen) this.native.close();
+  }
+
+  #all(sql: string, statement: Statement, { values, rowMode }: Reading): Row[] {
+    // Typed by its default; the statement was switched to arrays.
+    const tuples = statement.prepared.all(...values) as unknown as SQLOutputValue[][];
+    if (hasReplacement(tuples)) assertUtf8(this.native, sql, values);
+    return rowsOf(statement, tuples, rowMode);
+  }
+
+  *#readInSlices(
+    sql: string,
+    statement: Statement,
+    { values, rowMode, clock }: Reading & { readonly clock: Clock },
+  ): Sliced<Row[]> {
+    const slicer = new Slicer(clock);
+    const rows: Row[] = [];
+    let tuples: SQLOutputValue[][] = [];
+    let isSuspect = false;
+    const flush = (): void => {
+      isSuspect ||= hasReplacement(tuples);
+      for (const row of rowsOf(statement, tuples, rowMode)) rows.push(row);
+      tuples = [];
+    };
+    for (const tuple of statement.prepared.iterate(...values)) {
+      tuples.push(tuple as unknown as SQLOutputValue[]);
+      if (!slicer.isOver()) continue;
+      flush();
+      // Whoever runs the same text meanwhile needs a statement of its own.
+      this.#statements.delete(sql);
+      yield;
+      slicer.restart();
+    }
+    flush();
+    if (isSuspect) assertUtf8(this.native, sql, values);
+    statement.mostRows = Math.max(statement.mostRows ?? 0, rows.length);
+    return rows;
   }
 
   #exactLastInsertRowid(): bigint {
@@ -156,12 +249,15 @@ function prepare(native: DatabaseSync, sql: string): Statement {
   prepared.setReturnArrays(true);
   // For a write they would cost a fifth of an insert.
   if (columns.length > 0) prepared.setReadBigInts(true);
-  return { prepared, isOpenEnded: sql.replaceAll('(*)', '').includes('*'), columns, lastUse: 0 };
+  const isOpenEnded = sql.replaceAll('(*)', '').includes('*');
+  return { prepared, isOpenEnded, columns, mostRows: undefined, lastUse: 0 };
 }
 
-function all(statement: Statement, values: readonly SQLInputValue[], rowMode?: RowMode): Row[] {
-  // Typed by its default; the statement was switched to arrays.
-  const tuples = statement.prepared.all(...values) as unknown as SQLOutputValue[][];
+function rowsOf(
+  statement: Statement,
+  tuples: SQLOutputValue[][],
+  rowMode: RowMode | undefined,
+): Row[] {
   return rowMode === 'array' ? narrowed(tuples) : toRows(statement, tuples);
 }
 

@@ -4,6 +4,7 @@ import type { CompiledQuery } from 'kysely';
 
 import { InfrastructureError } from '../../core/index.ts';
 import type { RowMode, StatementResult, StatementStream } from '../driver.ts';
+import { noteConstraint } from './classify.ts';
 import type { SqliteConnection } from './connection.ts';
 import { toSqliteValues } from './parameters.ts';
 import type { StatementKind } from './routing.ts';
@@ -20,10 +21,9 @@ export function executeOn(
   connection: SqliteConnection,
   { query, kind, rowMode }: Execution,
 ): StatementResult {
-  const { rows, changes } = connection.execute(
-    query.sql,
-    toSqliteValues(query.parameters),
-    rowMode,
+  const values = toSqliteValues(query.parameters);
+  const { rows, changes } = noting(connection, query.sql, () =>
+    connection.execute(query.sql, values, rowMode),
   );
   if (!kind.changesRows) return { rows };
   if (changes === undefined)
@@ -31,6 +31,20 @@ export function executeOn(
   const numAffectedRows = BigInt(changes.changes);
   if (!kind.insertsRows || changes.changes === 0) return { rows, numAffectedRows };
   return { rows, numAffectedRows, insertId: BigInt(changes.lastInsertRowid) };
+}
+
+/** Runs what may break a constraint, of which SQLite says little. */
+export function noting<Result>(
+  connection: SqliteConnection,
+  sql: string,
+  fn: () => Result,
+): Result {
+  try {
+    return fn();
+  } catch (error) {
+    noteConstraint(connection, sql, error);
+    throw error;
+  }
 }
 
 /** Lets other work have its turn between chunks: reading one blocks. */

@@ -42,6 +42,9 @@ export function sqliteDatabase<Schema = unknown>(
     throw invalidArgument(origin, 'file is not a path: name a file, or ":memory:"');
   if (file.startsWith('file:'))
     throw invalidArgument(origin, `"${file}" is a URI: give the path of the file itself`);
+  // It may hold a password.
+  if (/^(?:[a-z][a-z0-9+.-]*:\/\/|sqlite:)/i.test(file))
+    throw invalidArgument(origin, 'file is a URL: give the path of the file itself');
   // The value goes into a statement, and types hold nobody who reads it from the environment.
   if (!(['normal', 'full'] as readonly string[]).includes(synchronous)) {
     throw invalidArgument(origin, 'synchronous is neither "normal" nor "full"');

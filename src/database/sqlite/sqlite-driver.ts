@@ -32,6 +32,7 @@ import { type Execution, executeOn, paced, transactionStatementRefused } from '.
 import { sqliteExpressions } from './expressions.ts';
 import { toSqliteValues } from './parameters.ts';
 import { kindOf } from './routing.ts';
+import { finishInTurns, type Sliced } from './slices.ts';
 import { SqliteTransaction } from './sqlite-transaction.ts';
 
 /** A {@link SqliteDriver}'s options, with every default filled in. */
@@ -179,7 +180,9 @@ export class SqliteDriver implements DatabaseDriver {
     const reader = this.#reader;
     if (reader !== undefined && kind.isRead && !this.#hiddenWrites.has(query.sql)) {
       try {
-        return executeOn(reader, execution);
+        return signal === undefined
+          ? executeOn(reader, execution)
+          : this.#readInSlices(reader, execution, signal);
       } catch (error) {
         if (!isRefusedWrite(error)) {
           if (isBusy(error)) return this.#untilNotBusy(() => executeOn(reader, execution), signal);
@@ -243,7 +246,8 @@ export class SqliteDriver implements DatabaseDriver {
       // Taking the write lock at once: a transaction that first reads and then writes could find that another process has
       // written meanwhile, and would have to be run again.
       await this.#untilNotBusy(() => writer.execute('begin immediate', []), signal);
-      return new SqliteTransaction(writer, { release, readOnly, waitedMs });
+      const { clock } = this.#options;
+      return new SqliteTransaction(writer, { release, readOnly, waitedMs, clock });
     } catch (error) {
       release();
       throw error;
@@ -265,7 +269,8 @@ export class SqliteDriver implements DatabaseDriver {
         // The moment that it sees is that of its first read.
         reader.execute('select 1 from sqlite_schema', []);
       }, signal);
-      return new SqliteTransaction(reader, { release, readOnly: true, waitedMs });
+      const { clock } = this.#options;
+      return new SqliteTransaction(reader, { release, readOnly: true, waitedMs, clock });
     } catch (error) {
       if (connection?.native.isOpen && connection.inTransaction) connection.execute('rollback', []);
       release();
@@ -281,6 +286,40 @@ export class SqliteDriver implements DatabaseDriver {
       adapter: this.adapter,
       message: `the database "${this.#options.file}" is not open: call start() first`,
     });
+  }
+
+  /** A read that takes long keeps the connection, which is at one moment in time: another takes its place meanwhile. */
+  #readInSlices(
+    reader: SqliteConnection,
+    { query, rowMode }: Execution,
+    signal: AbortSignal,
+  ): StatementResult | Promise<StatementResult> {
+    const values = toSqliteValues(query.parameters);
+    const work = reader.read(query.sql, { values, rowMode }, this.#options.clock);
+    if (Array.isArray(work)) return { rows: work };
+    let slice = work.next();
+    if (!slice.done && this.#streaming.tryAcquire()) {
+      this.#openStreams.add(reader);
+      this.#reader = this.#idleStreams.pop();
+      return this.#finishRead(reader, work, signal);
+    }
+    // All connections are taken: it goes on at once.
+    while (!slice.done) slice = work.next();
+    return { rows: slice.value };
+  }
+
+  async #finishRead(
+    reader: SqliteConnection,
+    work: Sliced<StatementResult['rows'][number][]>,
+    signal: AbortSignal,
+  ): Promise<StatementResult> {
+    try {
+      this.#reader ??= this.#connectReader();
+      return { rows: await finishInTurns(work, signal) };
+    } finally {
+      this.#streaming.release();
+      this.#retire(reader);
+    }
   }
 
   async #executeInTurn(

@@ -110,6 +110,8 @@ describe('sqlite › the file', () => {
     ['', 'invalid-argument'],
     ['a\0b', 'invalid-argument'],
     ['file:app.db?mode=memory', 'invalid-argument'],
+    ['sqlite:app.db', 'invalid-argument'],
+    ['postgres://user:canary@host/db', 'invalid-argument'],
   ] as const)('%j is refused', ([name, code]) => {
     expect(() => sqliteDatabase({ file: name })).toThrow(expect.objectContaining({ code }));
   });
@@ -117,6 +119,12 @@ describe('sqlite › the file', () => {
   it.each([0.25, '30d'] as const)('opens with a wait of %s', async (waitTimeout) => {
     const database = await openWithItems({ waitTimeout });
     expect(await database.query.selectFrom('item').selectAll().execute()).toEqual([]);
+  });
+
+  it('a URL that is refused is not told, for it may hold a password', () => {
+    expect(() => sqliteDatabase({ file: 'mysql://user:canary@host/db' })).toThrow(
+      expect.objectContaining({ message: expect.not.stringContaining('canary') }),
+    );
   });
 
   it('an unknown synchronous mode is refused', () => {
@@ -379,6 +387,65 @@ describe('sqlite › values', () => {
     );
   });
 
+  describe('text that another program stored as something else than UTF-8', () => {
+    async function withWrongText(): Promise<SqliteDatabase<Schema>> {
+      const database = await openWithItems();
+      await add(database, 'right \ufffd');
+      openRaw().exec(`insert into item (name, extra) values (cast(x'ff41' as text), 'x')`);
+      return database;
+    }
+
+    const refusal = {
+      code: 'data-loss',
+      outcome: 'not-applied',
+      details: { columns: ['name'] },
+    };
+
+    it('is refused, by a read, a stream, in slices and in a transaction', async () => {
+      const database = await withWrongText();
+      const all = database.query.selectFrom('item').select(['id', 'name']).orderBy('id');
+      const reads = [
+        async () => await all.execute(),
+        async () => await all.execute({ signal: new AbortController().signal }),
+        async () => await Array.fromAsync(all.stream(1)),
+        async () => await database.transaction(async () => await all.execute()),
+        async () =>
+          await sql`select name from item where id = ${2}; -- why`.execute(database.query),
+        async () =>
+          await sql`with x as (select * from item) select * from x`.execute(database.query),
+      ];
+      for (const read of reads) expect(await failure(read())).toMatchObject(refusal);
+    });
+
+    it('can be read as bytes, and what is beside it as ever', async () => {
+      const database = await withWrongText();
+      const { rows } =
+        await sql`select cast(name as blob) as name, extra from item where id = 2`.execute(
+          database.query,
+        );
+      expect(rows).toEqual([{ name: Uint8Array.of(0xff, 0x41), extra: 'x' }]);
+    });
+
+    it('is not mistaken for a replacement character that was stored as such', async () => {
+      const database = await withWrongText();
+      const first = database.query.selectFrom('item').select('name').where('id', '=', 1);
+      const expected = [{ name: 'right \ufffd' }];
+      expect(await first.execute()).toEqual(expected);
+      expect(await Array.fromAsync(first.stream())).toEqual(expected);
+      const updated = database.query.updateTable('item').set({ extra: 1 }).where('id', '=', 1);
+      expect(await updated.returning('name').execute()).toEqual(expected);
+    });
+
+    it('a database in UTF-16 is read as any other', async () => {
+      openRaw().exec(
+        "pragma encoding = 'UTF-16le'; create table item (id integer primary key, name text, extra)",
+      );
+      const database = open();
+      await add(database, 'wide \ufffd');
+      expect(await names(database)).toEqual(['wide \ufffd']);
+    });
+  });
+
   it('an integer is stored as one, also in a column of text', async () => {
     const database = await openWithItems();
     await database.query.insertInto('item').values({ name: 5, extra: 7 }).execute();
@@ -451,6 +518,15 @@ describe('sqlite › statements', () => {
       ]);
     },
   );
+
+  it('raw SQL cannot write to SQLite’s own tables', async () => {
+    const database = await openWithItems();
+    await database.transaction(async () => {
+      await sql`pragma writable_schema = on`.execute(database.query);
+      const update = sql`update sqlite_schema set sql = 'gone'`.execute(database.query);
+      expect((await failure(update)).code).toBe('invalid-argument');
+    });
+  });
 
   it('an empty text is refused', async () => {
     expect((await failure(sql`-- nothing`.execute(open({ file: ':memory:' }).query))).code).toBe(
@@ -584,6 +660,7 @@ describe('sqlite › statements', () => {
     expect((await failure(add(database, 'ADA'))).details).toEqual({
       constraint: 'unique',
       name: 'item_lower',
+      table: 'item',
     });
   });
 
@@ -594,6 +671,7 @@ describe('sqlite › statements', () => {
     await insert.execute();
     expect((await failure(insert.execute())).details).toEqual({
       constraint: 'unique',
+      name: 'item_both',
       table: 'item',
       columns: ['name', 'extra'],
     });
