@@ -88,6 +88,7 @@ export {
   subscribeToOperations,
 } from './operation.ts';
 export { KeyedMutex } from './keyed-mutex.ts';
+export { nearestName } from './nearest.ts';
 export { PrivateDirectory } from './private-directory.ts';
 export { importPeer, missingPeer } from './peers.ts';
 export {

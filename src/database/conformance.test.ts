@@ -44,14 +44,23 @@ function results(
   change: (result: StatementResult, query: CompiledQuery) => StatementResult,
 ): Break {
   return (driver) => ({
-    execute: async (query, signal) => change(await driver.execute(query, signal), query),
+    execute: async (query, signal, rowMode) =>
+      change(await driver.execute(query, signal, rowMode), query),
   });
 }
 
 function mapValues(result: StatementResult, change: (value: unknown) => unknown): StatementResult {
   const rows = result.rows.map((row) =>
-    Object.fromEntries(Object.entries(row).map(([name, value]) => [name, change(value)])),
+    Array.isArray(row)
+      ? (row.map(change) as unknown as typeof row)
+      : Object.fromEntries(Object.entries(row).map(([name, value]) => [name, change(value)])),
   );
+  return { ...result, rows };
+}
+
+function asArrays(result: StatementResult): StatementResult {
+  // In this row mode the driver's interface calls an array a row.
+  const rows = result.rows.map((row) => Object.values(row) as unknown as typeof row);
   return { ...result, rows };
 }
 
@@ -115,6 +124,26 @@ const brokenDrivers: Readonly<Record<string, Break>> = {
       value instanceof Uint8Array ? new TextDecoder().decode(value) : value,
     ),
   ),
+  'gives rows as objects when asked for arrays': (driver) => ({
+    execute: async (query, signal) => await driver.execute(query, signal),
+  }),
+  'gives arrays outside of transactions alone': transactions((transaction) => ({
+    execute: async (query, signal) => await transaction.execute(query, signal),
+  })),
+  'loses the second of two columns of one name': (driver) => ({
+    execute: async (query, signal, rowMode) => {
+      const result = await driver.execute(query, signal);
+      return rowMode === 'array' ? asArrays(result) : result;
+    },
+  }),
+  'gives arrays as the engine does, with large integers rounded': (driver) => ({
+    execute: async (query, signal, rowMode) => {
+      const result = await driver.execute(query, signal, rowMode);
+      return rowMode === 'array'
+        ? mapValues(result, (value) => (typeof value === 'bigint' ? Number(value) : value))
+        : result;
+    },
+  }),
   'does not count rows': results(({ rows }) => ({ rows })),
   'knows no constraint': () => ({ classify: () => undefined }),
   'blames the caller for everything': () => ({ classify: () => ({ code: 'invalid-argument' }) }),

@@ -507,3 +507,53 @@ describe('kysely › transaction settings', () => {
     expect(asked).toEqual([true, false]);
   });
 });
+
+describe('kysely › how its own transactions fail', () => {
+  it('a commit that fails is told as it failed, and not by the rollback after it', async () => {
+    const { database } = await colliding(2);
+    const running = database.query.transaction().execute(async () => undefined);
+    await expect(running).rejects.toMatchObject({ code: 'aborted', outcome: 'not-applied' });
+    const controlled = await database.query.startTransaction().execute();
+    const committing = controlled.commit().execute();
+    await expect(committing).rejects.toMatchObject({ code: 'aborted', outcome: 'not-applied' });
+  });
+
+  it("an error inside of it is told, also when the rollback's connection is lost", async () => {
+    const { database, driver } = await colliding(0);
+    const begin = driver.begin.bind(driver);
+    driver.begin = async (options) => {
+      const transaction = await begin(options);
+      const rollback = transaction.rollback.bind(transaction);
+      transaction.rollback = async () => {
+        await rollback();
+        throw new Error('lost');
+      };
+      return transaction;
+    };
+    const running = database.query.transaction().execute(async () => {
+      throw new Error('mine');
+    });
+    await expect(running).rejects.toThrow('mine');
+  });
+
+  it('a savepoint that cannot be released is told in the terms of every error', async () => {
+    const { database, driver } = await colliding(0);
+    const begin = driver.begin.bind(driver);
+    driver.begin = async (options) => {
+      const transaction = await begin(options);
+      const release = transaction.releaseSavepoint.bind(transaction);
+      let isFirst = true;
+      const releaseSavepoint = (name: string): void | Promise<void> => {
+        if (!isFirst) return release(name);
+        isFirst = false;
+        throw new Collision('could not serialize');
+      };
+      return Object.assign(transaction, { releaseSavepoint });
+    };
+    const controlled = await database.query.startTransaction().execute();
+    const nested = await controlled.savepoint('one').execute();
+    const releasing = nested.releaseSavepoint('one').execute();
+    await expect(releasing).rejects.toMatchObject({ code: 'aborted' });
+    await nested.rollback().execute();
+  });
+});

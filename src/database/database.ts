@@ -1,6 +1,7 @@
-import type { Compilable, Kysely } from 'kysely';
+import { type Compilable, CompiledQuery, type Kysely } from 'kysely';
 
 import {
+  type CallOptions,
   type Clock,
   Component,
   type ComponentOptions,
@@ -15,16 +16,25 @@ import {
   toMilliseconds,
 } from '../core/index.ts';
 import { Ambient } from './ambient.ts';
-import type { DatabaseDriver, NotificationListener, SqlDialect } from './driver.ts';
+import type {
+  ArrayResult,
+  DatabaseDriver,
+  NotificationListener,
+  RowMode,
+  SqlDialect,
+  StatementResult,
+} from './driver.ts';
 import { HeldConnections } from './held-connections.ts';
 import type { DatabaseHost } from './host.ts';
-import { bridgeKysely } from './kysely-bridge.ts';
+import { bridgeKysely, type StatementRunner } from './kysely-bridge.ts';
+import type { Migration } from './migrations/migration.ts';
 import {
-  applyMigrations,
   type AppliedMigrations,
   type MigrateOptions,
-  type Migration,
-} from './migrations.ts';
+  type MigrationHost,
+  Migrator,
+  type MigratorOptions,
+} from './migrations/migrator.ts';
 import { type Parameter, PreparedQuery } from './prepared-query.ts';
 import { Statements } from './statements.ts';
 import type { TransactionOptions } from './transaction-options.ts';
@@ -51,6 +61,12 @@ export interface DatabaseOptions extends ComponentOptions {
   readonly parametersInEvents?: boolean | undefined;
 }
 
+/** Options of {@link Database.execute}. */
+export interface ExecuteOptions extends CallOptions {
+  /** How its rows come. Default `object`. */
+  readonly rowMode?: RowMode | undefined;
+}
+
 /**
  * A relational database. `query` is a typed Kysely instance (https://kysely.dev); `Schema` has a property for each table, as
  * Kysely wants it. Every statement that is executed inside of a {@link Database.transaction} joins it.
@@ -75,6 +91,7 @@ export class Database<
   readonly #held: HeldConnections | undefined;
   readonly #transactions: Transactions;
   readonly #statements: Statements;
+  readonly #runner: StatementRunner;
 
   constructor(driver: AnyDriver, options: DatabaseOptions = {}) {
     super('database', driver, options);
@@ -100,15 +117,14 @@ export class Database<
     registerTransactions(this, this.#transactions);
     const statements = this.#statements;
     const transactions = this.#transactions;
-    this.query = bridgeKysely<Schema>(
-      {
-        ambient: this.#ambient,
-        execute: (query, signal, scope) => statements.execute(query, signal, scope),
-        stream: (query, streamOptions, scope) => statements.stream(query, streamOptions, scope),
-        begin: async (parent, beginOptions) => await transactions.begin(parent, beginOptions),
-      },
-      driver.dialect,
-    );
+    this.#runner = {
+      ambient: this.#ambient,
+      execute: (query, signal, scope) => statements.execute(query, signal, scope),
+      stream: (query, streamOptions, scope) => statements.stream(query, streamOptions, scope),
+      begin: async (parent, beginOptions) => await transactions.begin(parent, beginOptions),
+      wrap: (error) => this.wrap(error, 'transaction'),
+    };
+    this.query = bridgeKysely<Schema>(this.#runner, driver.dialect);
   }
 
   /** How its SQL is written, for code that is to run on several engines. */
@@ -180,6 +196,33 @@ export class Database<
   }
 
   /**
+   * Runs one statement that was written elsewhere, by an ORM or another query builder, with the engine's own placeholders; it joins
+   * the transaction, is told as an operation and throws what `query` does. In the row mode `array` columns that have one name all
+   * come back, in order.
+   *
+   * @example
+   * const { rows } = await database.execute('select 1, 2 where 3 = ?', [3], { rowMode: 'array' });
+   */
+  execute(
+    statement: string,
+    parameters: readonly unknown[],
+    options: ExecuteOptions & { readonly rowMode: 'array' },
+  ): Promise<ArrayResult>;
+  execute(
+    statement: string,
+    parameters?: readonly unknown[],
+    options?: ExecuteOptions,
+  ): Promise<StatementResult>;
+  async execute(
+    statement: string,
+    parameters: readonly unknown[] = [],
+    { signal, rowMode }: ExecuteOptions = {},
+  ): Promise<ArrayResult | StatementResult> {
+    const query = CompiledQuery.raw(statement, [...parameters]);
+    return await this.#statements.execute(query, signal, this.#ambient.scope, rowMode);
+  }
+
+  /**
    * Applies the migrations that have not been applied, in their order, each exactly once also when several processes start
    * at the same time. Throws `failed-precondition` when one that was applied has since been edited, removed or moved; a
    * migration that fails is undone where the engine can, and those after it are not tried. A database that is ahead of the
@@ -189,30 +232,47 @@ export class Database<
     migrations: readonly Migration[],
     options: MigrateOptions = {},
   ): Promise<AppliedMigrations> {
-    const host = {
-      inTransaction: this.inTransaction,
+    return await this.migrator(migrations, options).up(options);
+  }
+
+  /**
+   * Moves the database along a list of migrations, both ways; `migrate` is the short way of its `up`.
+   *
+   * @example
+   * const migrator = database.migrator(await migrationsFrom('migrations'));
+   * const { drift } = await migrator.status();
+   * await migrator.down({ steps: 1 });
+   */
+  migrator(migrations: readonly Migration[], options: MigratorOptions = {}): Migrator {
+    return new Migrator(this.#migrationHost(), migrations, options);
+  }
+
+  #migrationHost(): MigrationHost {
+    return {
+      adapter: this.adapter,
+      capabilities: this.capabilities,
+      dialect: this.dialect,
+      // Migrations know no schema's type.
       query: this.query as unknown as Kysely<unknown>,
-      transaction: async <Result>(fn: () => Promise<Result>): Promise<Result> =>
+      runner: this.#runner,
+      transaction: async (fn) =>
         // What others applied while this one waited for the lock must be seen.
         await this.#transactions.runOutermost(fn, {
-          signal: options.signal,
           isolation: 'read-committed',
           lock: 'underpin_migration',
         }),
-      script: async (text: string): Promise<void> => await this.#statements.script(text),
+      script: async (text) => await this.#statements.script(text),
+      operation: async (name, attributes, given, fn) =>
+        await operation('database', name, { adapter: this.adapter, ...attributes }, async () => {
+          const signal = given ?? currentContext().signal;
+          try {
+            // For its queries too, whose builders take none.
+            return await runWithContext(signal === undefined ? {} : { signal }, fn);
+          } catch (error) {
+            throw this.wrap(error, name, signal);
+          }
+        }),
     };
-    return await operation('database', 'migrate', { adapter: this.adapter }, async () => {
-      try {
-        const { signal = currentContext().signal } = options;
-        // For its queries too, whose builders take none.
-        return await runWithContext(
-          signal === undefined ? {} : { signal },
-          async () => await applyMigrations(host, migrations, options),
-        );
-      } catch (error) {
-        throw this.wrap(error, 'migrate', options.signal);
-      }
-    });
   }
 
   /**

@@ -1,6 +1,7 @@
-import type { CompiledQuery, Dialect, Expression, QueryResult, SqlBool } from 'kysely';
+import type { CompiledQuery, Dialect, Expression, Kysely, QueryResult, SqlBool } from 'kysely';
 
 import type { Driver } from '../core/index.ts';
+import type { TableDescription } from './table-description.ts';
 
 /** What a database adapter can do. A type and no interface, which would not fit core's `Capabilities`. */
 export type DatabaseCapabilities = {
@@ -47,6 +48,11 @@ export interface SqlDialect extends Pick<
   'createAdapter' | 'createIntrospector' | 'createQueryCompiler'
 > {
   readonly expressions: SqlExpressions;
+  /**
+   * Describes the tables and views that statements find by their name alone, but for those of the engine and of its extensions,
+   * in few queries. The same schema MUST give the same description.
+   */
+  describeSchema(query: Kysely<unknown>): Promise<readonly TableDescription[]>;
 }
 
 /** What means the same on every engine, and is written differently. */
@@ -77,6 +83,11 @@ export type RowMode = 'object' | 'array';
 export interface StatementResult extends QueryResult<Readonly<Record<string, unknown>>> {
   /** How long it waited for a connection, in milliseconds; absent when it had one at once. */
   readonly waitedMs?: number | undefined;
+}
+
+/** What a statement gave in the row mode `array`. */
+export interface ArrayResult extends Omit<StatementResult, 'rows'> {
+  readonly rows: readonly (readonly unknown[])[];
 }
 
 /** The rows of a stream, in chunks. MUST release its connection when it ends, fails, or is returned early. */
@@ -141,7 +152,7 @@ export interface DriverTransaction {
   ): StatementResult | Promise<StatementResult>;
   /** MUST end with `failed-precondition` when the transaction ends before the stream does. */
   stream(query: CompiledQuery, options: StreamOptions): StatementStream;
-  /** Runs a text of several statements. */
+  /** Runs a text of several statements. Where DDL is not transactional, the error SHOULD tell which failed (`details.statement`, from 1). */
   script(text: string): void | Promise<void>;
   savepoint(name: string): void | Promise<void>;
   rollbackToSavepoint(name: string): void | Promise<void>;

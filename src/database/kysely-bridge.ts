@@ -26,7 +26,7 @@ import type { TransactionScope } from './transaction-scope.ts';
 
 /** What the bridge needs of a Database: to run statements, in a given transaction or in the ambient one. */
 export interface StatementRunner {
-  readonly ambient: Ambient;
+  readonly ambient: Pick<Ambient, 'scope'>;
   execute(
     query: CompiledQuery,
     signal: AbortSignal | undefined,
@@ -37,6 +37,8 @@ export interface StatementRunner {
     parent: TransactionScope | undefined,
     options: Pick<TransactionOptions, 'isolation' | 'readOnly'>,
   ): Promise<TransactionScope>;
+  /** An error of a transaction's end, as the Database throws it. */
+  wrap(error: unknown): InfrastructureError;
 }
 
 interface SignalOptions {
@@ -66,14 +68,7 @@ class BridgeExecutor extends DefaultQueryExecutor {
 
   constructor(runner: StatementRunner, dialect: Dialect, plugins: readonly KyselyPlugin[]) {
     const connections: ConnectionProvider = {
-      provideConnection: async (consumer) => {
-        const connection = new BridgeConnection(runner);
-        try {
-          return await consumer(connection);
-        } finally {
-          connection.end();
-        }
-      },
+      provideConnection: async (consumer) => await BridgeConnection.lend(runner, consumer),
     };
     super(dialect.createQueryCompiler(), dialect.createAdapter(), connections, [...plugins]);
     this.#runner = runner;
@@ -110,6 +105,23 @@ class BridgeExecutor extends DefaultQueryExecutor {
     }
   }
 
+  /**
+   * Of Kysely's `transaction()`, or of its `connection()`, whose transactions get connections of their own: a transaction's serves
+   * nobody after its end.
+   */
+  override withConnectionProvider(provider: ConnectionProvider): DefaultQueryExecutor {
+    return super.withConnectionProvider({
+      provideConnection: async (consumer, options) =>
+        await provider.provideConnection(
+          async (connection) =>
+            bridged(connection).isTransaction
+              ? await consumer(connection)
+              : await BridgeConnection.lend(this.#runner, consumer),
+          options,
+        ),
+    });
+  }
+
   override withPlugins(plugins: readonly KyselyPlugin[]): BridgeExecutor {
     return new BridgeExecutor(this.#runner, this.#dialect, [...this.plugins, ...plugins]);
   }
@@ -139,15 +151,34 @@ async function transform<Row>(
   return { ...rest, rows: rows as Row[] };
 }
 
+/** A transaction, or a savepoint of it, which has a name. */
+interface Level {
+  readonly name: string | undefined;
+  readonly scope: TransactionScope;
+}
+
 /** What Kysely's own transactions, which hand out a transaction object, hold on to. */
 class BridgeConnection implements DatabaseConnection {
   readonly #runner: StatementRunner;
-  #hasEnded = false;
   /** The levels opened through this connection: the transaction, and its savepoints by name. */
-  readonly #levels: { readonly name: string | undefined; readonly scope: TransactionScope }[] = [];
+  readonly #levels: Level[] = [];
+  #hasEnded = false;
 
-  constructor(runner: StatementRunner) {
+  private constructor(runner: StatementRunner) {
     this.#runner = runner;
+  }
+
+  /** Lends a new one; whoever uses it afterwards is refused. */
+  static async lend<Result>(
+    runner: StatementRunner,
+    consumer: (connection: DatabaseConnection) => Promise<Result>,
+  ): Promise<Result> {
+    const connection = new BridgeConnection(runner);
+    try {
+      return await consumer(connection);
+    } finally {
+      connection.#hasEnded = true;
+    }
   }
 
   async executeQuery<Row>(
@@ -172,29 +203,36 @@ class BridgeConnection implements DatabaseConnection {
     return stream as AsyncIterableIterator<QueryResult<Row>>;
   }
 
+  /** Whether this is a transaction's, open or not. Throws when it has been given back. */
+  get isTransaction(): boolean {
+    this.#refuseIfEnded();
+    return this.#levels.length > 0;
+  }
+
   /** Inside an ambient transaction, Kysely's transaction is nested in it. */
   async begin(options: Pick<TransactionOptions, 'isolation' | 'readOnly'>): Promise<void> {
-    this.#refuseIfEnded();
     this.#levels.push({
       name: undefined,
       scope: await this.#runner.begin(this.#runner.ambient.scope, options),
     });
   }
 
-  /** From now on whoever still has it is refused, for what it runs would be part of no transaction. */
-  end(): void {
-    this.#hasEnded = true;
-  }
-
+  /** The outermost level stays, settled: whatever is still run on this connection is refused by it, and not run outside. */
   async commit(): Promise<void> {
-    while (this.#levels.length > 1) await this.#pop().commit();
-    await this.#pop().commit();
+    await this.#wrapped(async () => {
+      while (this.#levels.length > 1) {
+        await this.#current?.commit();
+        this.#levels.pop();
+      }
+      await this.#current?.commit();
+    });
   }
 
+  /** Kysely also calls it after a commit that failed, which has left nothing to roll back. */
   async rollback(): Promise<void> {
-    const { scope } = this.#levels[0] ?? this.#missing('transaction');
-    this.#levels.length = 0;
-    await scope.rollback();
+    this.#levels.splice(1);
+    // Whatever comes of it, the driver leaves nothing open; what Kysely rolls back for is the error to tell.
+    await this.#current?.rollback().catch(() => undefined);
   }
 
   async savepoint(name: string): Promise<void> {
@@ -203,13 +241,17 @@ class BridgeConnection implements DatabaseConnection {
 
   async releaseSavepoint(name: string): Promise<void> {
     const index = this.#find(name);
-    while (this.#levels.length > index) await this.#pop().commit();
+    await this.#wrapped(async () => {
+      while (this.#levels.length > index) await this.#levels.pop()?.scope.commit();
+    });
   }
 
   /** As in SQL, the savepoint itself stays: it can be gone back to again. */
   async rollbackToSavepoint(name: string): Promise<void> {
     const index = this.#find(name);
-    while (this.#levels.length > index) await this.#pop().rollback();
+    await this.#wrapped(async () => {
+      while (this.#levels.length > index) await this.#levels.pop()?.scope.rollback();
+    });
     await this.savepoint(name);
   }
 
@@ -224,21 +266,18 @@ class BridgeConnection implements DatabaseConnection {
     return this.#levels.at(-1)?.scope;
   }
 
-  #pop(): TransactionScope {
-    return (this.#levels.pop() ?? this.#missing('transaction')).scope;
+  async #wrapped(fn: () => Promise<void>): Promise<void> {
+    try {
+      await fn();
+    } catch (error) {
+      throw this.#runner.wrap(error);
+    }
   }
 
   #find(name: string): number {
     const index = this.#levels.findLastIndex((level) => level.name === name);
-    return index === -1 ? this.#missing(`savepoint "${name}"`) : index;
-  }
-
-  #missing(what: string): never {
-    throw new InfrastructureError({
-      code: 'failed-precondition',
-      component: 'database',
-      message: `there is no open ${what}`,
-    });
+    if (index === -1) throw refusal(`there is no open savepoint "${name}"`);
+    return index;
   }
 }
 

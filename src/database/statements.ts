@@ -12,6 +12,7 @@ import { abortedBefore } from './aborted.ts';
 import { CallSite } from './call-site.ts';
 import type {
   DriverTransaction,
+  RowMode,
   StatementResult,
   StatementStream,
   StreamOptions,
@@ -47,20 +48,22 @@ export class Statements {
   }
 
   /** Runs one in `scope`; by default where the caller is. */
+  // oxlint-disable-next-line max-params -- an object for each statement would cost the hot path
   execute(
     query: CompiledQuery,
     signal: AbortSignal | undefined,
     scope: TransactionScope | undefined = this.#host.ambient.scope,
+    rowMode?: RowMode,
   ): Promise<StatementResult> {
     if (scope === undefined) {
       return this.#host.ambient.suspended.length === 0
-        ? this.#executeOutside(query, signal)
-        : this.#executeBeside(query, signal);
+        ? this.#executeOutside(query, signal, rowMode)
+        : this.#executeBeside(query, signal, rowMode);
     }
     const attributes = this.#attributesOf(query);
     return this.#observed({ name: 'query', attributes, parameters: query.parameters }, () =>
       this.#inScope(scope, { name: 'query', attributes, signal }, (transaction, current) =>
-        transaction.execute(query, current),
+        transaction.execute(query, current, rowMode),
       ),
     );
   }
@@ -149,11 +152,15 @@ export class Statements {
     }
   }
 
-  #executeOutside(query: CompiledQuery, signal: AbortSignal | undefined): Promise<StatementResult> {
+  #executeOutside(
+    query: CompiledQuery,
+    signal: AbortSignal | undefined,
+    rowMode: RowMode | undefined,
+  ): Promise<StatementResult> {
     const attributes = this.#attributesOf(query);
     return this.#observed({ name: 'query', attributes, parameters: query.parameters }, () =>
       this.#host.guard('query', { signal, repeatable: isRead(query) }, async (current) =>
-        counted(attributes, await this.#host.driver.execute(query, current)),
+        counted(attributes, await this.#host.driver.execute(query, current, rowMode)),
       ),
     );
   }
@@ -162,14 +169,18 @@ export class Statements {
   async #executeBeside(
     query: CompiledQuery,
     signal: AbortSignal | undefined,
+    rowMode: RowMode | undefined,
   ): Promise<StatementResult> {
     const refusal = this.#host.ambient.refusal(false);
-    if (refusal === undefined) return await this.#executeOutside(query, signal);
+    if (refusal === undefined) return await this.#executeOutside(query, signal, rowMode);
     try {
-      return await this.#transactions.run(async () => await this.execute(query, signal), {
-        signal,
-        readOnly: true,
-      });
+      return await this.#transactions.run(
+        async () => await this.execute(query, signal, undefined, rowMode),
+        {
+          signal,
+          readOnly: true,
+        },
+      );
     } catch (error) {
       throw InfrastructureError.is(error, 'permission-denied') ? refusal : error;
     }

@@ -4,137 +4,14 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { sql } from 'kysely';
 
 import { InfrastructureError } from '../../core/index.ts';
-import type { Migration } from '../migrations.ts';
 import {
   background,
   type DatabaseCase,
-  type DatabaseSubject,
   insertNote,
   noteIds,
   rejectsWith,
   withTables,
 } from './subject.ts';
-
-const first: Migration = { name: '0001-first', up: 'create table first_table (id integer)' };
-const second: Migration = {
-  name: '0002-second',
-  up: async (query) =>
-    await query.schema.createTable('second_table').addColumn('id', 'integer').execute(),
-};
-const broken: Migration = {
-  name: '0003-broken',
-  up: 'create table third_table (id integer); insert into nowhere (id) values (1)',
-};
-
-async function tables({ query }: DatabaseSubject): Promise<string[]> {
-  const found = await query.introspection.getTables();
-  return found
-    .map(({ name }) => name)
-    .filter((name) => name.endsWith('_table'))
-    .toSorted();
-}
-
-const migrations: readonly DatabaseCase[] = [
-  {
-    id: 'migrate › applies each once, in order, text or function',
-    run: async (database) => {
-      assert.deepEqual(await database.migrate([first]), { applied: ['0001-first'] });
-      assert.deepEqual(await database.migrate([first, second]), { applied: ['0002-second'] });
-      assert.deepEqual(await database.migrate([first, second]), { applied: [] });
-      assert.deepEqual(await tables(database), ['first_table', 'second_table']);
-    },
-  },
-  {
-    id: 'migrate › several at the same time apply each once',
-    run: async (database) => {
-      const results = await Promise.all(
-        [1, 2, 3, 4].map(async () => await database.migrate([first, second])),
-      );
-      assert.deepEqual(results.flatMap(({ applied }) => applied).toSorted(), [
-        '0001-first',
-        '0002-second',
-      ]);
-    },
-  },
-  {
-    id: 'migrate › one that was edited, removed or moved is refused',
-    run: async (database) => {
-      await database.migrate([first, second]);
-      const edited = { ...first, up: 'create table first_table (id integer, extra integer)' };
-      assert.match(
-        (await rejectsWith(database.migrate([edited, second]), 'failed-precondition')).message,
-        /0001-first.*edited/,
-      );
-      assert.match(
-        (
-          await rejectsWith(
-            database.migrate([{ ...first, name: '0001-other' }, second]),
-            'failed-precondition',
-          )
-        ).message,
-        /0001-first.*missing/,
-      );
-      assert.match(
-        (await rejectsWith(database.migrate([second, first]), 'failed-precondition')).message,
-        /0001-first.*number 1 and now is number 2/,
-      );
-      assert.deepEqual(await tables(database), ['first_table', 'second_table']);
-    },
-  },
-  {
-    id: 'migrate › a database that is ahead of the list is accepted',
-    run: async (database) => {
-      await database.migrate([first, second]);
-      assert.deepEqual(await database.migrate([first]), { applied: [] });
-    },
-  },
-  {
-    id: 'migrate › line endings do not count as an edit',
-    run: async (database) => {
-      await database.migrate([{ name: '1', up: 'create table first_table\n(id integer)' }]);
-      assert.deepEqual(
-        await database.migrate([{ name: '1', up: 'create table first_table\r\n(id integer)\r\n' }]),
-        { applied: [] },
-      );
-    },
-  },
-  {
-    id: 'migrate › each set has a history of its own',
-    run: async (database) => {
-      await database.migrate([first]);
-      assert.deepEqual(
-        await database.migrate([{ ...second, name: '0001-first' }], { set: 'other' }),
-        { applied: ['0001-first'] },
-      );
-      assert.deepEqual(await tables(database), ['first_table', 'second_table']);
-    },
-  },
-  {
-    id: 'migrate › one that fails leaves the schema as it was, and those before it applied',
-    requires: ['transactionalDdl'],
-    run: async (database) => {
-      const error = await rejectsWith(database.migrate([first, broken]), 'invalid-argument');
-      assert.match(error.message, /0003-broken/);
-      assert.deepEqual(await tables(database), ['first_table']);
-      assert.deepEqual(await database.migrate([first, second]), { applied: ['0002-second'] });
-    },
-    unsupported: async (database) => {
-      await rejectsWith(database.migrate([first, broken]), 'invalid-argument');
-      assert.deepEqual(await database.migrate([first]), { applied: [] });
-    },
-  },
-  {
-    id: 'migrate › two of one name, and a call inside of a transaction, are refused',
-    run: async (database) => {
-      await rejectsWith(database.migrate([first, first]), 'invalid-argument');
-      await rejectsWith(
-        database.transaction(async () => await database.migrate([first])),
-        'failed-precondition',
-      );
-      assert.deepEqual(await tables(database), []);
-    },
-  },
-];
 
 const lifecycle: readonly DatabaseCase[] = [
   withTables('close › a second one is fine, and any later use is refused', async (database) => {
@@ -265,9 +142,5 @@ const notifications: readonly DatabaseCase[] = [
   },
 ];
 
-/** Migrations, closing, draining, health and notifications. */
-export const lifecycleCases: readonly DatabaseCase[] = [
-  ...migrations,
-  ...lifecycle,
-  ...notifications,
-];
+/** Closing, draining, health and notifications. */
+export const lifecycleCases: readonly DatabaseCase[] = [...lifecycle, ...notifications];

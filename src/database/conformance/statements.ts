@@ -256,6 +256,72 @@ const queries: readonly DatabaseCase[] = [
   },
 ];
 
+const empties = 'null as body, null as attachment';
+
+const executions: readonly DatabaseCase[] = [
+  withTables('execute › runs the text of another library', async (database) => {
+    await insertNote(database, 1, 'first');
+    const { rows } = await database.execute('select id, title from note where 1 = 1');
+    assert.deepEqual(rows, [{ id: 1, title: 'first' }]);
+    const updated = await database.execute("update note set title = 'second'");
+    assert.deepEqual(updated.rows, []);
+    assert.equal(updated.numAffectedRows, 1n);
+    await rejectsWith(database.execute('selec 1'), 'invalid-argument');
+  }),
+  withTables('execute › takes parameters as the builder does', async (database) => {
+    await insertNote(database, 1, 'first');
+    await insertNote(database, 2, "'; drop table note; --");
+    const { sql: text, parameters } = database.query
+      .selectFrom('note')
+      .select('id')
+      .where('title', '=', "'; drop table note; --")
+      .compile();
+    assert.deepEqual((await database.execute(text, parameters)).rows, [{ id: 2 }]);
+  }),
+  withTables(
+    'execute › in arrays, columns of one name all come back, in order',
+    async (database) => {
+      await insertNote(database, 1, 'first');
+      const text = `select title as a, id as b, ${empties}, id as a, title as a from note`;
+      const expected = [['first', 1, null, null, 1, 'first']];
+      const execute = async (): Promise<unknown> =>
+        (await database.execute(text, [], { rowMode: 'array' })).rows;
+      assert.deepEqual(await execute(), expected);
+      assert.deepEqual(await database.transaction(execute), expected);
+    },
+  ),
+  withTables('execute › in arrays, values come back as exactly as in objects', async (database) => {
+    const attachment = Uint8Array.from([0, 127, 255]);
+    const ids = [-(2n ** 63n), 0, Number.MAX_SAFE_INTEGER, 9007199254740993n];
+    for (const id of ids)
+      await database.query
+        .insertInto('note')
+        .values({ ...empty, id, title: 'naïve 漢字 🦊', attachment, score: 0.1 })
+        .execute();
+    const text = 'select id, title, body, attachment, score from note order by id';
+    const { rows } = await database.execute(text);
+    const inArrays = await database.execute(text, [], { rowMode: 'array' });
+    assert.deepEqual(
+      inArrays.rows,
+      rows.map(({ id, title, body, attachment, score }) => [id, title, body, attachment, score]),
+    );
+    assert.deepEqual(
+      inArrays.rows.map(([id]) => id),
+      ids,
+    );
+  }),
+  withTables('execute › joins the transaction', async (database) => {
+    const undone = database.transaction(async () => {
+      await database.execute("insert into note (id, title) values (1, 't')");
+      const { rows } = await database.execute('select id from note', [], { rowMode: 'array' });
+      assert.deepEqual(rows, [[1]]);
+      throw new RangeError('undo');
+    });
+    await assert.rejects(undone, RangeError);
+    assert.deepEqual(await noteIds(database), []);
+  }),
+];
+
 const constraints: readonly DatabaseCase[] = [
   withTables('constraint › a value that is taken already exists', async ({ query }) => {
     await query.insertInto('author').values({ id: 1, name: 'Ada' }).execute();
@@ -534,6 +600,7 @@ const events: readonly DatabaseCase[] = [
 export const statementCases: readonly DatabaseCase[] = [
   ...values,
   ...queries,
+  ...executions,
   ...constraints,
   ...streams,
   ...prepared,

@@ -1,6 +1,6 @@
 import type { Connection, Submittable } from 'pg';
 
-import type { WireValue } from './parameters.ts';
+import type { WireValue } from '../postgres-sql/parameters.ts';
 
 /**
  * One statement, parsed once and run for each row of values, in a single message to the server: the first that fails ends it.

@@ -1,9 +1,4 @@
-import {
-  type CompiledQuery,
-  PostgresAdapter,
-  PostgresIntrospector,
-  PostgresQueryCompiler,
-} from 'kysely';
+import type { CompiledQuery } from 'kysely';
 import type { Client, Pool, PoolClient, PoolConfig } from 'pg';
 
 import {
@@ -22,22 +17,23 @@ import type {
   DriverTransaction,
   Isolation,
   NotificationListener,
+  RowMode,
   SqlDialect,
   StatementResult,
   StatementStream,
   StreamOptions,
 } from '../driver.ts';
+import { readCursor } from '../postgres-sql/cursor.ts';
+import { postgresDialect } from '../postgres-sql/dialect.ts';
+import { toPostgresValues } from '../postgres-sql/parameters.ts';
+import { parserOf } from '../postgres-sql/results.ts';
+import { isQuery, transactionStatementRefused } from '../postgres-sql/statements.ts';
+import { PostgresTransaction } from '../postgres-sql/transaction.ts';
 import { Semaphore } from '../semaphore.ts';
-import { classifyPostgres } from './classify.ts';
-import { readCursor } from './cursor.ts';
-import { postgresExpressions } from './expressions.ts';
+import { classifyPostgres, isConnectionLost } from './classify.ts';
 import { Notifications } from './notifications.ts';
-import { toPostgresValues } from './parameters.ts';
 import { pg } from './pg.ts';
-import { PostgresTransaction } from './postgres-transaction.ts';
-import { resultTypes } from './results.ts';
 import { PostgresSession } from './session.ts';
-import { isQuery, transactionStatementRefused } from './statements.ts';
 
 /** How a {@link PostgresDriver} reaches the server. */
 export interface PostgresTarget {
@@ -97,12 +93,7 @@ export class PostgresDriver implements DatabaseDriver {
     independentTransactions: true,
     notifications: true,
   };
-  readonly dialect: SqlDialect = {
-    createAdapter: () => new PostgresAdapter(),
-    createIntrospector: (query) => new PostgresIntrospector(query),
-    createQueryCompiler: () => new PostgresQueryCompiler(),
-    expressions: postgresExpressions,
-  };
+  readonly dialect: SqlDialect = postgresDialect;
   readonly isolation: Isolation;
   readonly maxTransactions: number;
   readonly classify: Classify;
@@ -189,11 +180,15 @@ export class PostgresDriver implements DatabaseDriver {
     }
   }
 
-  async execute(query: CompiledQuery, signal?: AbortSignal): Promise<StatementResult> {
+  async execute(
+    query: CompiledQuery,
+    signal?: AbortSignal,
+    rowMode?: RowMode,
+  ): Promise<StatementResult> {
     const values = toPostgresValues(query.parameters);
     const session = await this.#acquire(signal);
     try {
-      const result = await session.execute(query.sql, values, { signal });
+      const result = await session.execute(query.sql, values, { signal, rowMode });
       // The connection is closed on its release, and the server rolls back.
       if (session.inTransaction) throw transactionStatementRefused();
       const { waitedMs } = session;
@@ -246,7 +241,12 @@ export class PostgresDriver implements DatabaseDriver {
           unlimited,
         });
       }
-      return new PostgresTransaction({ session, where: this.#where, unlimited });
+      return new PostgresTransaction({
+        session,
+        classify: this.classify,
+        isConnectionLost,
+        unlimited,
+      });
     } catch (error) {
       await session.execute('rollback').catch(() => undefined);
       session.release();
@@ -318,7 +318,7 @@ export class PostgresDriver implements DatabaseDriver {
       maxLifetimeSeconds: maxLifetime / 1000,
       application_name: applicationName,
       keepAlive: true,
-      types: resultTypes,
+      types: { getTypeParser: parserOf },
       ...(statementTimeout > 0 && { statement_timeout: statementTimeout }),
     };
   }

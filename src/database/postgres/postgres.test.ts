@@ -8,7 +8,7 @@ import { makePostgresDatabase, type TestDatabase } from '../../../test/services/
 import { service } from '../../../test/services/services.ts';
 import { noPolicy, runWithContext, subscribeToOperations } from '../../core/index.ts';
 import { type PostgresDatabase, postgresDatabase } from './index.ts';
-import { isQuery, scriptEndsTransaction } from './statements.ts';
+import { isQuery, scriptEndsTransaction } from '../postgres-sql/statements.ts';
 import { parsePostgresUrl } from './url.ts';
 
 const { missing } = await service('postgres');
@@ -315,7 +315,8 @@ describe.skipIf(missing)('database postgres', () => {
         { isolation: 'read-committed' },
       );
     await Promise.all([cross(1, 2), cross(2, 1)]);
-    expect(runs).toBe(3);
+    // The one that is run again may take the row before the other wakes, and then they meet once more.
+    expect(runs).toBeGreaterThanOrEqual(3);
     expect(await database.query.selectFrom('item').select('name').execute()).toEqual([
       { name: 'a..' },
       { name: 'a..' },

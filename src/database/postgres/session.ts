@@ -3,10 +3,12 @@ import type { PoolClient, QueryResult } from 'pg';
 import { InfrastructureError, withOutcome } from '../../core/index.ts';
 import { abortedBefore } from '../aborted.ts';
 import type { StatementResult } from '../driver.ts';
+import { isCancelled, withoutValues } from '../postgres-sql/classify.ts';
+import type { WireValue } from '../postgres-sql/parameters.ts';
+import type { AnswerOptions, ExecuteOptions, SqlSession } from '../postgres-sql/session.ts';
 import { Batch } from './batch.ts';
 import { requestCancel } from './cancel.ts';
-import { isCancelled, isConnectionLost, withoutValues } from './classify.ts';
-import type { WireValue } from './parameters.ts';
+import { isConnectionLost } from './classify.ts';
 
 /** How long a cancelled statement may take to end before its connection is given up, in milliseconds. */
 const cancelGrace = 2000;
@@ -16,13 +18,6 @@ const answerGrace = 5000;
 
 /** Rows of a batch that go in one message, which is in memory whole. */
 const batchSize = 1000;
-
-/** What a statement's answer is waited for with. */
-export interface AnswerOptions {
-  readonly signal?: AbortSignal | undefined;
-  /** Whether the limit of time is off. */
-  readonly unlimited?: boolean | undefined;
-}
 
 /** What {@link PostgresSession} is made of, beside its connection. */
 export interface PostgresSessionOptions {
@@ -34,7 +29,7 @@ export interface PostgresSessionOptions {
 }
 
 /** One connection of the pool while somebody has it. Statements run one after the other. */
-export class PostgresSession {
+export class PostgresSession implements SqlSession {
   readonly #client: PoolClient;
   readonly #statementTimeout: number;
   readonly #onRelease: () => void;
@@ -69,10 +64,10 @@ export class PostgresSession {
   async execute(
     sql: string,
     values: WireValue[] = [],
-    options: AnswerOptions = {},
+    options: ExecuteOptions = {},
   ): Promise<StatementResult> {
     // `extended` even without parameters, so that a text of several statements is refused.
-    const query = { text: sql, values, queryMode: 'extended' };
+    const query = { text: sql, values, queryMode: 'extended', rowMode: options.rowMode };
     return toStatementResult(
       await this.#inTurn(() => this.#client.query<Record<string, unknown>>(query), options),
     );

@@ -1,9 +1,10 @@
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite';
 
 import { invalidArgument } from '../../core/index.ts';
+import type { RowMode } from '../driver.ts';
 import { toSqliteValues } from './parameters.ts';
 
-/** A row as SQLite gives it. */
+/** A row as SQLite gives it; in the row mode `array` it is an array, and its keys are the columns' places. */
 export type Row = Record<string, SQLOutputValue>;
 
 /** What a statement that returns no rows did. Both are left over from the one before when it was no write. */
@@ -52,9 +53,10 @@ export class SqliteConnection {
   }
 
   /** Runs a statement. */
-  execute(sql: string, values: readonly SQLInputValue[]): Executed {
+  execute(sql: string, values: readonly SQLInputValue[], rowMode?: RowMode): Executed {
     const statement = this.#statement(sql);
-    if (statement.columns.length > 0) return { rows: all(statement, values), changes: undefined };
+    if (statement.columns.length > 0)
+      return { rows: all(statement, values, rowMode), changes: undefined };
     const { changes, lastInsertRowid } = statement.prepared.run(...values);
     return {
       rows: [],
@@ -157,9 +159,24 @@ function prepare(native: DatabaseSync, sql: string): Statement {
   return { prepared, isOpenEnded: sql.replaceAll('(*)', '').includes('*'), columns, lastUse: 0 };
 }
 
-function all(statement: Statement, values: readonly SQLInputValue[]): Row[] {
+function all(statement: Statement, values: readonly SQLInputValue[], rowMode?: RowMode): Row[] {
   // Typed by its default; the statement was switched to arrays.
-  return toRows(statement, statement.prepared.all(...values) as unknown as SQLOutputValue[][]);
+  const tuples = statement.prepared.all(...values) as unknown as SQLOutputValue[][];
+  return rowMode === 'array' ? narrowed(tuples) : toRows(statement, tuples);
+}
+
+/** The rows of the row mode `array`. */
+function narrowed(tuples: SQLOutputValue[][]): Row[] {
+  for (const tuple of tuples)
+    for (let index = 0; index < tuple.length; index += 1)
+      tuple[index] = toValue(tuple[index] as SQLOutputValue);
+  return tuples as unknown as Row[];
+}
+
+function toValue(value: SQLOutputValue): SQLOutputValue {
+  return typeof value === 'bigint' && value >= smallestSafe && value <= largestSafe
+    ? Number(value)
+    : value;
 }
 
 // SQLite compiles the first statement of a text and would leave the others out without a word.
@@ -198,9 +215,7 @@ function toRow(columns: readonly string[], tuple: readonly SQLOutputValue[]): Ro
   for (let index = 0; index < columns.length; index += 1) {
     // Both arrays have the same length.
     const name = columns[index] as string;
-    let value = tuple[index] as SQLOutputValue;
-    if (typeof value === 'bigint' && value >= smallestSafe && value <= largestSafe)
-      value = Number(value);
+    const value = toValue(tuple[index] as SQLOutputValue);
     // Assigning to this name would set the prototype.
     if (name === '__proto__')
       Object.defineProperty(row, name, {

@@ -3,18 +3,28 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { CompiledQuery } from 'kysely';
 
 import { InfrastructureError } from '../../core/index.ts';
-import type { StatementResult, StatementStream } from '../driver.ts';
+import type { RowMode, StatementResult, StatementStream } from '../driver.ts';
 import type { SqliteConnection } from './connection.ts';
 import { toSqliteValues } from './parameters.ts';
 import type { StatementKind } from './routing.ts';
 
+/** A statement, and how its rows are to come. */
+export interface Execution {
+  readonly query: CompiledQuery;
+  readonly kind: StatementKind;
+  readonly rowMode: RowMode | undefined;
+}
+
 /** Runs a statement on a connection, and says what it changed where SQLite's word is about it. */
 export function executeOn(
   connection: SqliteConnection,
-  query: CompiledQuery,
-  kind: StatementKind,
+  { query, kind, rowMode }: Execution,
 ): StatementResult {
-  const { rows, changes } = connection.execute(query.sql, toSqliteValues(query.parameters));
+  const { rows, changes } = connection.execute(
+    query.sql,
+    toSqliteValues(query.parameters),
+    rowMode,
+  );
   if (!kind.changesRows) return { rows };
   if (changes === undefined)
     return kind.isRead ? { rows } : { rows, numAffectedRows: BigInt(rows.length) };

@@ -32,7 +32,8 @@ const other: StatementKind = {
 const rawRead: StatementKind = { ...read, isRaw: true };
 const rawInsert: StatementKind = { ...insert, isRaw: true };
 const rawChange: StatementKind = { ...change, isRaw: true };
-const rawWith: StatementKind = { isRead: true, changesRows: true, insertsRows: true, isRaw: true };
+// It may update or delete too, upon which an id would be that of an earlier insert.
+const rawWith: StatementKind = { isRead: true, changesRows: true, insertsRows: false, isRaw: true };
 const rawOther: StatementKind = { ...other, isRaw: true };
 
 const byNode: Readonly<Partial<Record<CompiledQuery['query']['kind'], StatementKind>>> = {
@@ -54,7 +55,10 @@ const byFirstWord: ReadonlyMap<string | undefined, StatementKind> = new Map([
 
 /** Says what a statement is: by Kysely's node for what its builders made, by its first word for raw SQL. */
 export function kindOf({ query, sql }: Pick<CompiledQuery, 'query' | 'sql'>): StatementKind {
-  return query.kind === 'RawNode' ? kindOfText(sql) : (byNode[query.kind] ?? other);
+  if (query.kind === 'RawNode') return kindOfText(sql);
+  // One that updates the row that is there leaves the id of an earlier insert behind.
+  if (query.kind === 'InsertQueryNode' && query.onConflict?.updates !== undefined) return change;
+  return byNode[query.kind] ?? other;
 }
 
 /** Says what raw SQL is. */

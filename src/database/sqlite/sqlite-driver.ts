@@ -18,6 +18,7 @@ import type {
   DatabaseCapabilities,
   DatabaseDriver,
   DriverTransaction,
+  RowMode,
   SqlDialect,
   StatementResult,
   StatementStream,
@@ -26,10 +27,11 @@ import type {
 import { Semaphore } from '../semaphore.ts';
 import { classifySqlite, isBusy, isRefusedWrite } from './classify.ts';
 import { SqliteConnection } from './connection.ts';
-import { executeOn, paced, transactionStatementRefused } from './execution.ts';
+import { describeSqliteSchema } from './describe-schema.ts';
+import { type Execution, executeOn, paced, transactionStatementRefused } from './execution.ts';
 import { sqliteExpressions } from './expressions.ts';
 import { toSqliteValues } from './parameters.ts';
-import { kindOf, type StatementKind } from './routing.ts';
+import { kindOf } from './routing.ts';
 import { SqliteTransaction } from './sqlite-transaction.ts';
 
 /** A {@link SqliteDriver}'s options, with every default filled in. */
@@ -72,6 +74,7 @@ export class SqliteDriver implements DatabaseDriver {
     createIntrospector: (query) => new SqliteIntrospector(query),
     createQueryCompiler: () => new QueryCompiler(),
     expressions: sqliteExpressions,
+    describeSchema: describeSqliteSchema,
   };
   readonly isolation = 'serializable';
   readonly classify: Classify;
@@ -166,30 +169,34 @@ export class SqliteDriver implements DatabaseDriver {
     this.#idleStreams.length = 0;
   }
 
-  execute(query: CompiledQuery, signal?: AbortSignal): StatementResult | Promise<StatementResult> {
+  execute(
+    query: CompiledQuery,
+    signal?: AbortSignal,
+    rowMode?: RowMode,
+  ): StatementResult | Promise<StatementResult> {
     const kind = kindOf(query);
+    const execution: Execution = { query, kind, rowMode };
     const reader = this.#reader;
     if (reader !== undefined && kind.isRead && !this.#hiddenWrites.has(query.sql)) {
       try {
-        return executeOn(reader, query, kind);
+        return executeOn(reader, execution);
       } catch (error) {
         if (!isRefusedWrite(error)) {
-          if (isBusy(error))
-            return this.#untilNotBusy(() => executeOn(reader, query, kind), signal);
+          if (isBusy(error)) return this.#untilNotBusy(() => executeOn(reader, execution), signal);
           throw error;
         }
         this.#rememberHiddenWrite(query.sql);
       }
     }
-    if (!this.#writing.tryAcquire()) return this.#executeInTurn(query, kind, signal);
+    if (!this.#writing.tryAcquire()) return this.#executeInTurn(execution, signal);
     try {
-      return this.#executeAlone(query, kind);
+      return this.#executeAlone(execution);
     } catch (error) {
       if (!isBusy(error)) throw error;
     } finally {
       this.#writing.release();
     }
-    return this.#executeInTurn(query, kind, signal);
+    return this.#executeInTurn(execution, signal);
   }
 
   async *stream(query: CompiledQuery, { chunkSize, signal }: StreamOptions): StatementStream {
@@ -277,23 +284,22 @@ export class SqliteDriver implements DatabaseDriver {
   }
 
   async #executeInTurn(
-    query: CompiledQuery,
-    kind: StatementKind,
+    execution: Execution,
     signal: AbortSignal | undefined,
   ): Promise<StatementResult> {
     const waitedMs = await this.#writing.acquire({ timeout: this.#options.waitTimeout, signal });
     try {
-      const result = await this.#untilNotBusy(() => this.#executeAlone(query, kind), signal);
+      const result = await this.#untilNotBusy(() => this.#executeAlone(execution), signal);
       return waitedMs === undefined ? result : { ...result, waitedMs };
     } finally {
       this.#writing.release();
     }
   }
 
-  #executeAlone(query: CompiledQuery, kind: StatementKind): StatementResult {
+  #executeAlone(execution: Execution): StatementResult {
     const writer = this.#open;
-    const result = executeOn(writer, query, kind);
-    if (kind.isRaw && writer.inTransaction) {
+    const result = executeOn(writer, execution);
+    if (execution.kind.isRaw && writer.inTransaction) {
       writer.execute('rollback', []);
       throw transactionStatementRefused();
     }

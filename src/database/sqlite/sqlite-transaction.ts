@@ -4,6 +4,7 @@ import { InfrastructureError } from '../../core/index.ts';
 import { inChunks } from '../chunks.ts';
 import type {
   DriverTransaction,
+  RowMode,
   StatementResult,
   StatementStream,
   StreamOptions,
@@ -42,11 +43,11 @@ export class SqliteTransaction implements DriverTransaction {
     return this.#options.waitedMs;
   }
 
-  execute(query: CompiledQuery): StatementResult {
+  execute(query: CompiledQuery, _signal?: AbortSignal, rowMode?: RowMode): StatementResult {
     const kind = kindOf(query);
     return this.#guard(kind, (connection) => {
       if (kind.isRaw && !kind.isRead && !kind.changesRows) this.#refuseEnd(query.sql);
-      return executeOn(connection, query, kind);
+      return executeOn(connection, { query, kind, rowMode });
     });
   }
 

@@ -27,7 +27,6 @@ export function transactionStatementRefused(): InfrastructureError {
   return new InfrastructureError({
     code: 'failed-precondition',
     component: 'database',
-    adapter: 'postgres',
     message:
       'raw SQL must not begin or end a transaction, and what it was part of is rolled back: use database.transaction()',
   });

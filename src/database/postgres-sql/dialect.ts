@@ -1,9 +1,17 @@
-import { type Expression, type RawBuilder, sql } from 'kysely';
+import {
+  type Expression,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+  type RawBuilder,
+  sql,
+} from 'kysely';
 
-import type { SqlExpressions } from '../driver.ts';
+import type { SqlDialect, SqlExpressions } from '../driver.ts';
+import { describePostgresSchema } from './describe-schema.ts';
 
 /** PostgreSQL sorts text by the rules of the database's language unless told otherwise, and holds nulls to be the largest. */
-export const postgresExpressions: SqlExpressions = {
+const expressions: SqlExpressions = {
   nullsFirst: false,
   byCodePoint,
   contains: (text, part) => sql`strpos(${byCodePoint(text)}, ${part}) > 0`,
@@ -12,6 +20,15 @@ export const postgresExpressions: SqlExpressions = {
   jsonText: (column) => sql`cast(${column} as text)`,
   isOneOf: (value, list) => sql`${value} = any(${list})`,
   list: (values) => values,
+};
+
+/** How PostgreSQL's SQL is written, on a server or within the process. */
+export const postgresDialect: SqlDialect = {
+  createAdapter: () => new PostgresAdapter(),
+  createIntrospector: (query) => new PostgresIntrospector(query),
+  createQueryCompiler: () => new PostgresQueryCompiler(),
+  expressions,
+  describeSchema: describePostgresSchema,
 };
 
 // The bytes of UTF-8 sort as code points do. The cast is nothing to a column of text, and lets others such as uuid have a collation.

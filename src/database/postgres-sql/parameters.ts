@@ -1,6 +1,6 @@
 import { invalidArgument } from '../../core/index.ts';
 
-const origin = { component: 'database', adapter: 'postgres' } as const;
+const origin = { component: 'database' } as const;
 
 /** Parameters in one statement, at most: the protocol counts them in 16 bits. */
 const mostParameters = 65_535;

@@ -1,44 +1,54 @@
 import type { CompiledQuery } from 'kysely';
 
-import { abortReason, InfrastructureError, withOutcome, wrapError } from '../../core/index.ts';
+import {
+  abortReason,
+  type Classify,
+  InfrastructureError,
+  withOutcome,
+  wrapError,
+} from '../../core/index.ts';
 import { inChunks } from '../chunks.ts';
 import type {
   DriverTransaction,
+  RowMode,
   StatementResult,
   StatementStream,
   StreamOptions,
 } from '../driver.ts';
 import { endsTransaction } from '../transaction-statements.ts';
-import { classifyPostgres, isConflict, isConnectionLost, isSpoilt } from './classify.ts';
+import { isConflict, isSpoilt } from './classify.ts';
 import { readCursor } from './cursor.ts';
 import { toPostgresValues, type WireValue } from './parameters.ts';
-import type { AnswerOptions, PostgresSession } from './session.ts';
+import type { AnswerOptions, ExecuteOptions, SqlSession } from './session.ts';
 import { isQuery, scriptEndsTransaction, transactionStatementRefused } from './statements.ts';
 
-const origin = { component: 'database', adapter: 'postgres' } as const;
+const origin = { component: 'database' } as const;
 
 /** What {@link PostgresTransaction} is made of. */
 export interface PostgresTransactionOptions {
-  readonly session: PostgresSession;
-  /** Names the server in errors. */
-  readonly where: string;
+  readonly session: SqlSession;
+  readonly classify: Classify;
+  /** Whether an error means that the connection is gone with whatever was on it. */
+  readonly isConnectionLost: (error: unknown) => boolean;
   /** Whether its statements may take as long as they need. */
   readonly unlimited: boolean;
 }
 
 /** An open transaction on a connection of its own. */
 export class PostgresTransaction implements DriverTransaction {
-  readonly #session: PostgresSession;
-  readonly #where: string;
+  readonly #session: SqlSession;
+  readonly #classify: Classify;
+  readonly #isConnectionLost: (error: unknown) => boolean;
   readonly #unlimited: boolean;
   #isOver = false;
   /** The failure after which PostgreSQL refuses all further statements, up to a rollback. */
   #failure: unknown;
   #broken: Error | undefined;
 
-  constructor({ session, where, unlimited }: PostgresTransactionOptions) {
+  constructor({ session, classify, isConnectionLost, unlimited }: PostgresTransactionOptions) {
     this.#session = session;
-    this.#where = where;
+    this.#classify = classify;
+    this.#isConnectionLost = isConnectionLost;
     this.#unlimited = unlimited;
   }
 
@@ -49,10 +59,11 @@ export class PostgresTransaction implements DriverTransaction {
   async execute(
     { sql, parameters, query }: CompiledQuery,
     signal?: AbortSignal,
+    rowMode?: RowMode,
   ): Promise<StatementResult> {
     const values = toPostgresValues(parameters);
     if (query.kind === 'RawNode' && endsTransaction(sql)) throw this.#break();
-    return await this.#execute(sql, values, { signal });
+    return await this.#execute(sql, values, { signal, rowMode });
   }
 
   async executeMany(
@@ -110,9 +121,9 @@ export class PostgresTransaction implements DriverTransaction {
       if (!(await this.#session.commit(signal))) throw this.#spoilt();
     } catch (error) {
       // The server had the request: nobody knows whether it was carried out.
-      if (isConnectionLost(error)) {
+      if (this.#isConnectionLost(error)) {
         const reason = signal?.aborted ? abortReason(signal) : error;
-        throw withOutcome(wrapError(reason, origin, classifyPostgres(this.#where)), 'unknown');
+        throw withOutcome(wrapError(reason, origin, this.#classify), 'unknown');
       }
       if (this.#session.inTransaction)
         await this.#session.execute('rollback').catch(() => undefined);
@@ -141,10 +152,10 @@ export class PostgresTransaction implements DriverTransaction {
   async #execute(
     sql: string,
     values: WireValue[] = [],
-    answer: AnswerOptions = {},
+    { rowMode, ...answer }: ExecuteOptions = {},
   ): Promise<StatementResult> {
     return await this.#guard(
-      async (options) => await this.#session.execute(sql, values, options),
+      async (options) => await this.#session.execute(sql, values, { ...options, rowMode }),
       answer,
     );
   }
@@ -169,8 +180,8 @@ export class PostgresTransaction implements DriverTransaction {
   #failed(error: unknown): unknown {
     if (isSpoilt(error)) return this.#spoilt(error);
     // Nothing that came before the commit can take effect without it.
-    if (isConnectionLost(error) || error instanceof InfrastructureError)
-      return withOutcome(wrapError(error, origin, classifyPostgres(this.#where)), 'not-applied');
+    if (this.#isConnectionLost(error) || error instanceof InfrastructureError)
+      return withOutcome(wrapError(error, origin, this.#classify), 'not-applied');
     if (error instanceof Error) this.#failure ??= error;
     return error;
   }
