@@ -75,7 +75,8 @@ describe('call sites › what holds a connection is told by the line of the appl
   it('a stream, by the first of its rows', async () => {
     const [told, expected] = await siteOf(async () => {
       const stream = database.query.selectFrom('item').selectAll().stream(1);
-      const [site] = await Promise.all([here(), stream.next()]);
+      let site = '';
+      await ((site = here()), stream.next());
       return { site, end: async () => await stream.return?.() };
     });
     expect(told).toBe(expected);
