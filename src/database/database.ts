@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-import { type Compilable, type CompiledQuery, type Kysely, SelectQueryNode } from 'kysely';
+import type { Compilable, CompiledQuery, Kysely } from 'kysely';
 
 import {
   abortable,
@@ -29,6 +29,7 @@ import type {
   StatementStream,
   StreamOptions,
 } from './driver.ts';
+import { isRead } from './is-read.ts';
 import { bridgeKysely, type StatementRunner } from './kysely-bridge.ts';
 import {
   applyMigrations,
@@ -339,7 +340,11 @@ export class Database<
     scope: TransactionScope | undefined,
   ): StatementStream {
     const signal = options.signal ?? currentContext().signal;
-    const attributes = { adapter: this.adapter, statement: query.sql, rows: 0 };
+    const attributes: { adapter: string; statement: string; rows: number; replica?: string } = {
+      adapter: this.adapter,
+      statement: query.sql,
+      rows: 0,
+    };
     // One event from the first row to the last, though this generator runs by fits and starts.
     const { promise: ended, resolve: end, reject: fail } = Promise.withResolvers<void>();
     operation('database', 'stream', attributes, async () => await ended).catch(() => undefined);
@@ -354,6 +359,7 @@ export class Database<
       for await (const chunk of stream) {
         signal?.throwIfAborted();
         attributes.rows += chunk.rows.length;
+        if (chunk.replica !== undefined) attributes.replica = chunk.replica;
         yield chunk;
       }
     } catch (error) {
@@ -530,15 +536,8 @@ export class Database<
   }
 }
 
-/** Whether a statement reads and does nothing else, as far as the builder that made it knows. */
-function isRead({ query }: CompiledQuery): boolean {
-  return (
-    SelectQueryNode.is(query) &&
-    (query.with?.expressions ?? []).every(({ expression }) => SelectQueryNode.is(expression))
-  );
-}
-
 function counted(attributes: OperationAttributes, result: StatementResult): StatementResult {
+  if (result.replica !== undefined) attributes['replica'] = result.replica;
   attributes['rows'] =
     result.numAffectedRows === undefined ? result.rows.length : Number(result.numAffectedRows);
   return result;
