@@ -123,8 +123,15 @@ export function databaseTemplate<Opened extends AnyDatabase>(
 function removeOnClose(database: AnyDatabase, remove: () => Promise<void>): void {
   const close = database.close.bind(database);
   let closing: Promise<void> | undefined;
+  const closeAndRemove = async (): Promise<void> => {
+    try {
+      await close();
+    } finally {
+      await remove();
+    }
+  };
   database.close = async () => {
-    closing ??= close().finally(remove);
+    closing ??= closeAndRemove();
     await closing;
   };
 }
