@@ -25,7 +25,7 @@ export const VENDORS: Readonly<Record<string, string>> = {
   '@standard-schema/spec': '^src/core/',
   cockatiel: '^src/core/',
   'file-type': '^src/storage/',
-  kysely: '^src/(database|repositories|queue|testing)/',
+  kysely: '^src/(database|repositories|queue)/',
   'lru-cache': '^src/(cache|storage|database)/',
   mime: '^src/storage/',
   nodemailer: '^src/mail/',

@@ -2,13 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { sql } from 'kysely';
 
-import { invalidArgument, type Redacted } from '../core/index.ts';
-import type { AnyDatabase, Copies } from './database-template.ts';
+import { invalidArgument, type Redacted } from '../../core/index.ts';
+import type { AnyDatabase, Copies } from '../copies.ts';
 
 /** How often it is looked whether another process has filled a template, in milliseconds. */
 const lockInterval = 50;
 
-/** Databases of a PostgreSQL server. */
+/** Databases of a PostgreSQL server, each with the name of its template or copy. */
 export class PostgresCopies implements Copies {
   readonly #url: Redacted;
   readonly #open: (url: string) => AnyDatabase;

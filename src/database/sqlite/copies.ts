@@ -1,10 +1,10 @@
 import { constants } from 'node:fs';
 import { access, copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
-import { tmpdir, userInfo } from 'node:os';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-import { sqliteDatabase } from '../database/sqlite/index.ts';
-import type { Copies } from './database-template.ts';
+import type { Copies } from '../copies.ts';
+import { sqliteDatabase } from './index.ts';
 
 /** How long another process may take to fill a template. */
 const fillTimeout = '10m';
@@ -14,7 +14,10 @@ const suffixes = ['.db', '.db-wal', '.db-shm', '.filling', '.filling-wal', '.fil
 
 /** Files of SQLite in a folder of the user's own, among the system's temporary ones. */
 export class SqliteCopies implements Copies {
-  readonly #folder: string = path.join(tmpdir(), `underpin-templates-${userInfo().uid}`);
+  readonly #folder: string = path.join(
+    tmpdir(),
+    ['underpin-templates', process.getuid?.()].filter((part) => part !== undefined).join('-'),
+  );
 
   async makeTemplate(name: string, fill: (target: string) => Promise<void>): Promise<void> {
     const template = this.#path(`${name}.db`);
