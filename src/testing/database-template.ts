@@ -29,8 +29,8 @@ export interface DatabaseTemplate<Opened extends AnyDatabase> {
 const dayMs = 24 * 60 * 60 * 1000;
 
 /**
- * A database that is prepared once, and of which each test, or each file of tests, gets a copy of its own in milliseconds: a copy of the
- * file on SQLite, `create database … template` on PostgreSQL. Processes that start at once prepare it once, and later ones of the
+ * A database that is prepared once, and of which each test, or each file of tests, gets a copy of its own: a copy of the file on SQLite,
+ * which takes milliseconds, and `create database … template` on PostgreSQL. Processes that start at once prepare it once, and later ones of the
  * same day find it. What a killed one left behind is removed after a day.
  *
  * `copy()` throws what `prepare` throws, and then leaves nothing behind.
