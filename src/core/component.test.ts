@@ -380,4 +380,10 @@ describe('run', () => {
       message: 'no redis://[redacted]@h',
     });
   });
+
+  it('checkHealth gives what the driver says of an engine that serves, but not as it should', async () => {
+    const health = { status: 'degraded', message: 'a replica is gone' } as const;
+    const { thing } = make({ checkHealth: async () => health });
+    expect(await thing.checkHealth()).toEqual(health);
+  });
 });

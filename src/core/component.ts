@@ -32,8 +32,10 @@ export interface Driver {
   start?(signal?: AbortSignal): Promise<void>;
   /** Takes on no new work and resolves when what is under way is done, or the signal is aborted. */
   drain?(signal?: AbortSignal): Promise<void>;
-  /** Resolves when the engine answers, throws when not. MUST be cheap. */
-  checkHealth?(signal?: AbortSignal): Promise<void>;
+  /**
+   * Resolves when the engine answers, throws when not; gives what is wrong when it serves, but not as it should. MUST be cheap.
+   */
+  checkHealth?(signal?: AbortSignal): Promise<ComponentHealth | void>;
   /** Releases what the driver itself created, and never what was handed to it. Called once, also after a failed start. */
   close(): Promise<void>;
 }
@@ -130,8 +132,7 @@ export abstract class Component<AnyDriver extends Driver = Driver> implements Ma
     try {
       this.#refuseIfClosed('checkHealth');
       if (this.#state === 'new') await this.start({ signal });
-      await this.driver.checkHealth?.(signal);
-      return { status: 'ok' };
+      return (await this.driver.checkHealth?.(signal)) ?? { status: 'ok' };
     } catch (error) {
       return { status: 'down', message: this.wrap(error, 'checkHealth', signal).message };
     }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { contextEnvelope, currentContext, runWithContext } from './context.ts';
+import { contextEnvelope, contextKey, currentContext, runWithContext } from './context.ts';
 
 describe('context', () => {
   it('is empty and frozen outside of any', () => {
@@ -32,6 +32,22 @@ describe('context', () => {
       ),
     );
     expect(seen).toEqual(['a', 'b']);
+  });
+
+  it('its key is one for all that is nested in it, and for nothing else', async () => {
+    expect(contextKey()).toBeUndefined();
+    const fields = { tenant: 'a' };
+    const keyOf = (): object | undefined =>
+      runWithContext(fields, () => {
+        const key = contextKey();
+        runWithContext({ requestId: 'r' }, () => {
+          expect(contextKey()).toBe(key);
+          runWithContext({}, () => expect(contextKey()).toBe(key));
+        });
+        return key;
+      });
+    expect(keyOf()).toBeDefined();
+    expect(keyOf()).not.toBe(keyOf());
   });
 
   it('its envelope carries what can be written down, and not the signal', () => {

@@ -18,6 +18,8 @@ export type ContextEnvelope = Omit<Context, 'signal'>;
 
 const storage = new AsyncLocalStorage<Context>();
 const none: Context = Object.freeze({});
+/** By each nested context, the one around all of them. */
+const outermost = new WeakMap<Context, Context>();
 
 /** The context of the work under way; empty outside of any. */
 export function currentContext(): Context {
@@ -27,7 +29,19 @@ export function currentContext(): Context {
 /** Runs `fn` with these fields added to the current context. */
 export function runWithContext<Result>(fields: Context, fn: () => Result): Result {
   const current = storage.getStore();
-  return storage.run(current ? { ...current, ...fields } : fields, fn);
+  // An object of its own each time, since it stands for the work: see `contextKey`.
+  const next = { ...current, ...fields };
+  if (current !== undefined) outermost.set(next, outermost.get(current) ?? current);
+  return storage.run(next, fn);
+}
+
+/**
+ * An object that stands for the whole of the work under way, however many contexts are nested in it: the one that the outermost
+ * {@link runWithContext} made. Undefined outside of any. The key of a WeakMap for what is remembered of that work.
+ */
+export function contextKey(): object | undefined {
+  const current = storage.getStore();
+  return current && (outermost.get(current) ?? current);
 }
 
 /** The current context as data for an envelope; `undefined` when there is nothing to carry. */

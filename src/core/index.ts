@@ -31,6 +31,7 @@ export {
   type Context,
   type ContextEnvelope,
   contextEnvelope,
+  contextKey,
   currentContext,
   runWithContext,
 } from './context.ts';

@@ -83,6 +83,8 @@ export type RowMode = 'object' | 'array';
 export interface StatementResult extends QueryResult<Readonly<Record<string, unknown>>> {
   /** How long it waited for a connection, in milliseconds; absent when it had one at once. */
   readonly waitedMs?: number | undefined;
+  /** Names the replica that gave it; absent when there is none, or it was the primary. */
+  readonly replica?: string | undefined;
 }
 
 /** What a statement gave in the row mode `array`. */

@@ -1,4 +1,4 @@
-import { type CompiledQuery, SelectQueryNode } from 'kysely';
+import type { CompiledQuery } from 'kysely';
 
 import {
   abortable,
@@ -18,6 +18,7 @@ import type {
   StreamOptions,
 } from './driver.ts';
 import type { DatabaseHost } from './host.ts';
+import { isRead } from './is-read.ts';
 import { describeParameters } from './parameters-in-events.ts';
 import type { TransactionScope } from './transaction-scope.ts';
 import type { Transactions } from './transactions.ts';
@@ -140,6 +141,7 @@ export class Statements {
         release ??= site && held?.hold('stream', site);
         signal?.throwIfAborted();
         attributes['rows'] = rows += chunk.rows.length;
+        if (chunk.replica !== undefined) attributes['replica'] = chunk.replica;
         yield chunk;
       }
     } catch (error) {
@@ -246,17 +248,10 @@ function slowness(took: number, waitedMs: unknown, slowAfter: number): string {
   return `the statement took ${took} ms${waited} (slowAfter is ${slowAfter} ms)`;
 }
 
-/** Whether a statement reads and does nothing else, as far as the builder that made it knows. */
-function isRead({ query }: CompiledQuery): boolean {
-  return (
-    SelectQueryNode.is(query) &&
-    (query.with?.expressions ?? []).every(({ expression }) => SelectQueryNode.is(expression))
-  );
-}
-
 function counted(attributes: OperationAttributes, result: StatementResult): StatementResult {
   attributes['rows'] =
     result.numAffectedRows === undefined ? result.rows.length : Number(result.numAffectedRows);
   if (result.waitedMs !== undefined) attributes['waitedMs'] = result.waitedMs;
+  if (result.replica !== undefined) attributes['replica'] = result.replica;
   return result;
 }

@@ -1,3 +1,8 @@
 export { type FakeClock, fakeClock } from '../core/index.ts';
+export {
+  databaseTemplate,
+  type DatabaseTemplate,
+  type DatabaseTemplateOptions,
+} from './database-template.ts';
 export { type LoggedLine, type TestComponents, testInfrastructure } from './test-infrastructure.ts';
 export { withRollback } from './with-rollback.ts';

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 
 import { Client } from 'pg';
 
-import { sharedServer } from './servers.ts';
+import { PRIMARY_VARIABLE } from './postgres.ts';
+import { type PrivateServer, sharedServer, startServer } from './servers.ts';
 
 /** A database of a test's own. */
 export interface TestDatabase extends AsyncDisposable {
@@ -27,6 +28,11 @@ export async function makePostgresDatabase(url?: string): Promise<TestDatabase> 
   const remove = async (): Promise<void> =>
     await runOn(server, `drop database if exists ${name} with (force)`);
   return { url: own.href, remove, [Symbol.asyncDispose]: remove };
+}
+
+/** Starts a standby of a private server, which it follows by streaming replication. It has the primary's databases and passwords. */
+export async function startStandby(primary: PrivateServer): Promise<PrivateServer> {
+  return await startServer('postgres', { env: { [PRIMARY_VARIABLE]: primary.url } });
 }
 
 async function runOn(url: string, text: string): Promise<void> {

@@ -5,6 +5,9 @@ import path from 'node:path';
 import type { ServerDefinition } from './definition.ts';
 import { exchange, firstThatRuns, isRoot, onPath } from './processes.ts';
 
+/** The environment variable with the URL of the server that an instance is to be a standby of: see `startStandby`. */
+export const PRIMARY_VARIABLE = 'UNDERPIN_TEST_POSTGRES_PRIMARY';
+
 /** PostgreSQL, with passwords by SCRAM. Its user may do anything, and its database is `postgres`. */
 export const postgres: ServerDefinition = {
   variable: 'POSTGRES_URL',
@@ -20,7 +23,8 @@ export const postgres: ServerDefinition = {
 
   async prepare({ folder, binary, freePort, spawn, run }) {
     const port = await freePort();
-    const password = randomBytes(12).toString('hex');
+    const primary = process.env[PRIMARY_VARIABLE];
+    const password = primary ? new URL(primary).password : randomBytes(12).toString('hex');
     const data = path.join(folder, 'data');
     const passwordFile = path.join(folder, 'password');
     writeFileSync(passwordFile, password);
@@ -33,7 +37,11 @@ export const postgres: ServerDefinition = {
     }
     const access = ['-U', 'underpin', '--pwfile', passwordFile, '--auth', 'scram-sha-256'];
     const texts = ['--encoding', 'UTF8', '--locale', 'C.UTF-8'];
-    await run(tool('initdb'), ['-D', data, '--no-sync', ...access, ...texts], asOwner);
+    if (primary) {
+      // What it needs to follow the primary is written down by `--write-recovery-conf`.
+      const copy = ['-D', data, '-d', primary, '--write-recovery-conf'];
+      await run(tool('pg_basebackup'), [...copy, '--checkpoint=fast', '--no-sync'], asOwner);
+    } else await run(tool('initdb'), ['-D', data, '--no-sync', ...access, ...texts], asOwner);
     return {
       address: `postgres://underpin:${password}@127.0.0.1:${port}/postgres`,
       launch() {

@@ -8,10 +8,12 @@ import {
   type Policy,
   redact,
   type Secret,
+  systemClock,
   toMilliseconds,
 } from '../../core/index.ts';
 import { Database, type DatabaseOptions } from '../database.ts';
 import type { Isolation } from '../driver.ts';
+import { ReplicatedDriver } from '../replicas.ts';
 import { PostgresDriver, type PostgresNative, type PostgresPool } from './postgres-driver.ts';
 import { parsePostgresUrl } from './url.ts';
 
@@ -24,7 +26,12 @@ export interface PostgresDatabaseOptions extends DatabaseOptions {
    * says it is) for TLS, and `?host=/FOLDER` for a socket.
    */
   readonly url: Secret;
-  /** In place of the URL's. */
+  /**
+   * Servers that replicate the one of `url`, which is then the primary. They serve reads outside of transactions, and read-only
+   * transactions, of a context that has not written yet. All other options hold for each of them, the password too.
+   */
+  readonly replicas?: readonly Secret[];
+  /** In place of the URLs'. */
   readonly password?: Secret;
   /** Options of TLS, such as a `ca` of your own, in place of what `sslmode` says. */
   readonly ssl?: boolean | ConnectionOptions;
@@ -49,13 +56,18 @@ export interface PostgresDatabaseOptions extends DatabaseOptions {
   readonly isolation?: Isolation;
 }
 
-/** A Database on PostgreSQL. */
-export type PostgresDatabase<Schema = unknown> = Database<Schema, PostgresDriver>;
+/** A Database on PostgreSQL: on one server, or on a primary with replicas. */
+export type PostgresDatabase<Schema = unknown> = Database<
+  Schema,
+  PostgresDriver | ReplicatedDriver<PostgresDriver>
+>;
 
 /** Further attempts of what is safe to repeat, such as what could not be sent. */
 const defaultPolicy: Policy = definePolicy('postgres', {
   retry: { attempts: 3, maxDelay: '1s' },
 });
+
+const origin = { component: 'database', adapter: 'postgres' } as const;
 
 const isolations: readonly string[] = ['read-committed', 'repeatable-read', 'serializable'];
 
@@ -70,9 +82,23 @@ const isolations: readonly string[] = ['read-committed', 'repeatable-read', 'ser
 export function postgresDatabase<Schema = unknown>(
   options: PostgresDatabaseOptions,
 ): PostgresDatabase<Schema> {
-  const { poolSize = 10, isolation = 'serializable', policy = defaultPolicy } = options;
-  const origin = { component: 'database', adapter: 'postgres' } as const;
-  const { password: urlPassword, ...target } = parsePostgresUrl(redact(options.url).reveal());
+  const { isolation = 'serializable', policy = defaultPolicy, clock = systemClock } = options;
+  const primary = driverFor(options.url, isolation, options);
+  // A replica cannot tell what is under way on the primary: a transaction that must be serializable is never sent there.
+  const level = isolation === 'serializable' ? 'repeatable-read' : isolation;
+  const replicas = (options.replicas ?? []).map((url) => driverFor(url, level, options));
+  const driver =
+    replicas.length === 0 ? primary.driver : new ReplicatedDriver(primary.driver, replicas, clock);
+  return new Database<Schema, typeof driver>(driver, { ...options, policy });
+}
+
+function driverFor(
+  url: Secret,
+  isolation: Isolation,
+  options: PostgresDatabaseOptions,
+): { readonly name: string; readonly driver: PostgresDriver } {
+  const { poolSize = 10 } = options;
+  const { password: urlPassword, ...target } = parsePostgresUrl(redact(url).reveal());
   const password = redact(options.password ?? urlPassword ?? '');
   if (!Number.isInteger(poolSize) || poolSize < 1)
     throw invalidArgument(origin, 'poolSize must be a whole number of at least 1');
@@ -96,5 +122,5 @@ export function postgresDatabase<Schema = unknown>(
     applicationName: options.applicationName ?? 'underpin',
     isolation,
   });
-  return new Database<Schema, PostgresDriver>(driver, { ...options, policy });
+  return { name: `${target.host}:${target.port}/${target.database}`, driver };
 }
