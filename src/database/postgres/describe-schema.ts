@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 
+import { literal } from '../literal.ts';
 import type { ColumnDescription, TableDescription } from '../table-description.ts';
 
 interface TableRow {
@@ -160,12 +161,4 @@ function valuesOf({ base, isArray, labels }: Column): Values {
 
 function arrayOf(type: string): string {
   return type.includes(' | ') ? `(${type})[]` : `${type}[]`;
-}
-
-/** Written alike in SQL, for a text without backslashes, and in TypeScript. */
-function literal(text: string): string {
-  return `'${JSON.stringify(text)
-    .slice(1, -1)
-    .replaceAll(String.raw`\"`, '"')
-    .replaceAll("'", String.raw`\'`)}'`;
 }
