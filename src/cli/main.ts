@@ -18,3 +18,5 @@ process.exitCode = await runCommand(process.argv.slice(2), {
     process.stderr.write(`${text}\n`);
   },
 });
+// What a migration has left running must not keep a command that was interrupted.
+if (controller.signal.aborted) process.exit();

@@ -121,42 +121,36 @@ const known: Readonly<Record<string, Values>> = {
   timestamptz: { given: 'string', taken: 'string | Date' },
   json: { given: 'unknown', taken: 'string' },
   jsonb: { given: 'unknown', taken: 'string' },
-  ...Object.fromEntries(
-    [
-      'text',
-      'varchar',
-      'bpchar',
-      'char',
-      'name',
-      'citext',
-      'uuid',
-      'date',
-      'time',
-      'timetz',
-      'interval',
-      'money',
-      'inet',
-      'cidr',
-      'macaddr',
-      'bit',
-      'varbit',
-      'xml',
-      'tsvector',
-      'tsquery',
-    ].map((name) => [name, { given: 'string' }]),
-  ),
+  ...texts(['text', 'varchar', 'bpchar', 'uuid', 'date', 'time', 'timetz', 'interval', 'money']),
+  ...texts(['inet', 'cidr', 'macaddr']),
 };
+
+/** What comes back as text, alone and in arrays, which nobody takes apart. */
+const opaque: Readonly<Record<string, Values>> = texts([
+  'char',
+  'name',
+  'citext',
+  'bit',
+  'varbit',
+  'xml',
+  'tsvector',
+  'tsquery',
+]);
+
+function texts(names: readonly string[]): Readonly<Record<string, Values>> {
+  return Object.fromEntries(names.map((name) => [name, { given: 'string' }]));
+}
 
 function valuesOf({ base, isArray, labels }: Column): Values {
   const one =
     labels === null
-      ? (known[base] ?? { given: 'unknown' })
+      ? (known[base] ?? opaque[base] ?? { given: 'unknown' })
       : { given: labels.map(literal).join(' | ') };
   if (!isArray) return one;
-  return {
-    given: arrayOf(one.given),
-    ...(one.taken !== undefined && { taken: arrayOf(one.taken) }),
-  };
+  const taken = arrayOf(one.taken ?? one.given);
+  if (labels !== null || base in opaque) return { given: 'string', taken };
+  const given = arrayOf(one.given);
+  return given === taken ? { given } : { given, taken };
 }
 
 function arrayOf(type: string): string {
