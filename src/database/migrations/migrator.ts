@@ -311,7 +311,7 @@ export class Migrator {
         retryable: isUndone && known?.retryable === true,
         message: isUndone
           ? `${what} failed${where}: ${reason}`
-          : `${what} failed${where}: ${reason}. What it did before has stayed, since this engine undoes no change of the schema, and it is not recorded: undo that by hand, or write the migration so that it can be repeated (if not exists), and run it again`,
+          : `${what} failed${where}: ${reason}. What it did before that may have stayed, since this engine undoes no change of the schema, and it is not recorded as applied: undo by hand what it did, or write it so that it can run again (if not exists)`,
         details: { migration: name, ...(statement !== undefined && { statement }) },
         cause: error,
       });
