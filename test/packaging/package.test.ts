@@ -88,7 +88,7 @@ describe('the packed tarball in an empty folder', () => {
     },
   );
 
-  test('brings the command, which applies a migration in TypeScript on the Node that the package asks for', async () => {
+  test('brings the command, which applies a migration in TypeScript', async () => {
     const folder = path.join(consumer, 'migrations');
     mkdirSync(folder);
     writeFileSync(path.join(folder, '0001-first.sql'), 'create table first (id integer)');

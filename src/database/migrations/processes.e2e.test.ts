@@ -81,20 +81,25 @@ async function lines(child: ChildProcess): Promise<string[]> {
   return all;
 }
 
-describe.each(Object.keys(engines))('database › migrations › processes on %s', (name) => {
+const available = Object.entries(engines).map(([name, make]) => ({
+  name,
+  make,
+  skipped: name === 'postgres' ? missing : undefined,
+}));
+
+describe.for(available)('database › migrations › processes on $name', ({ make, skipped }) => {
   let engine: Engine;
 
-  beforeEach(async () => {
-    engine = (await (engines[name] ?? engines['sqlite'])?.()) as Engine;
+  beforeEach(async ({ skip }) => {
+    skip(skipped !== undefined, skipped);
+    engine = await make();
   });
 
   afterEach(async () => {
-    await engine.remove();
+    if (skipped === undefined) await engine.remove();
   });
 
-  const test = it.skipIf(name === 'postgres' && missing !== undefined);
-
-  test('that start at once apply each migration exactly once', async () => {
+  it('that start at once apply each migration exactly once', async () => {
     for (let number = 1; number <= 5; number += 1)
       await write(`${number}-t.sql`, `create table t${number} (id integer)`);
     await write(
@@ -125,7 +130,7 @@ describe.each(Object.keys(engines))('database › migrations › processes on %s
     expect((await sql`select n from counter`.execute(database.query)).rows).toEqual([{ n: 1 }]);
   });
 
-  test('one that is killed in the midst of a migration leaves neither a part of it nor the lock', async () => {
+  it('one that is killed in the midst of a migration leaves neither a part of it nor the lock', async () => {
     await write('1-whole.sql', 'create table whole (id integer)');
     // It stops where a file says so, when it has done a part of its work.
     await write(
@@ -159,7 +164,7 @@ describe.each(Object.keys(engines))('database › migrations › processes on %s
     ]);
   });
 
-  test('an interrupt undoes the migration under way, and ends it with 1', async () => {
+  it('an interrupt undoes the migration under way, and ends it with 1', async () => {
     await write(
       '1-half.mjs',
       `export const up = async (query) => {
