@@ -68,7 +68,6 @@ export interface MigratorStatus {
 
 /** What migrations need of a Database. */
 export interface MigrationHost {
-  readonly adapter: string;
   readonly capabilities: DatabaseCapabilities;
   readonly dialect: SqlDialect;
   readonly query: Kysely<unknown>;
