@@ -131,6 +131,12 @@ async function openDirectus<Schema>(env: Environment): Promise<DirectusClient<Sc
   }
 }
 
+/** The database that `DATABASE_URL` chooses, for who needs nothing else. Mistakes become problems of the environment. */
+export async function databaseFromEnv(env: Environment): Promise<Database> {
+  const directory = env.string('DATA_DIR', { default: 'data' });
+  return await openComponent(env, directory, databaseVariable, undefined);
+}
+
 /** A mistake becomes a problem of the environment, and the default stands in so that the other mistakes are found too. */
 async function openComponent<Component, Needed>(
   env: Environment,

@@ -6,6 +6,7 @@ import { type ConformanceSchema, databaseConformance } from './conformance.ts';
 import { Database } from './database.ts';
 import type { DatabaseDriver, DriverTransaction, StatementResult } from './driver.ts';
 import { SqliteDriver } from './sqlite/sqlite-driver.ts';
+import type { TableDescription } from './table-description.ts';
 
 type Break = (driver: DatabaseDriver) => Partial<DatabaseDriver>;
 
@@ -62,6 +63,17 @@ function asArrays(result: StatementResult): StatementResult {
   // In this row mode the driver's interface calls an array a row.
   const rows = result.rows.map((row) => Object.values(row) as unknown as typeof row);
   return { ...result, rows };
+}
+
+function describing(
+  change: (tables: readonly TableDescription[]) => readonly TableDescription[],
+): Break {
+  return ({ dialect }) => ({
+    dialect: {
+      ...dialect,
+      describeSchema: async (query) => change(await dialect.describeSchema(query)),
+    },
+  });
 }
 
 const brokenDrivers: Readonly<Record<string, Break>> = {
@@ -222,6 +234,16 @@ const brokenDrivers: Readonly<Record<string, Break>> = {
   'claims reads beside a transaction': (driver) => ({
     capabilities: { ...driver.capabilities, concurrentReads: true },
   }),
+  'describes no tables': describing(() => []),
+  'describes tables without their columns': describing((tables) =>
+    tables.map((table) => ({ ...table, columns: [] })),
+  ),
+  'describes tables without their indexes': describing((tables) =>
+    tables.map((table) => ({ ...table, rules: {} })),
+  ),
+  'describes the same schema differently each time': describing((tables) =>
+    tables.map((table) => ({ ...table, rules: { time: String(process.hrtime.bigint()) } })),
+  ),
   'is never down': () => ({ close: async () => undefined }),
 };
 

@@ -249,7 +249,6 @@ export class Database<
 
   #migrationHost(): MigrationHost {
     return {
-      adapter: this.adapter,
       capabilities: this.capabilities,
       dialect: this.dialect,
       // Migrations know no schema's type.

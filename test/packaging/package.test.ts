@@ -88,6 +88,32 @@ describe('the packed tarball in an empty folder', () => {
     },
   );
 
+  test('brings the command, which applies a migration in TypeScript', async () => {
+    const folder = path.join(consumer, 'migrations');
+    mkdirSync(folder);
+    writeFileSync(path.join(folder, '0001-first.sql'), 'create table first (id integer)');
+    writeFileSync(
+      path.join(folder, '0002-second.ts'),
+      `import type { Migration } from 'underpin/database';
+      export const up: Migration['up'] = async (query) =>
+        await query.schema.createTable('second').addColumn('id', 'integer').execute();`,
+    );
+    const env = { PATH: process.env['PATH'] };
+    const underpin = path.join(consumer, 'node_modules/.bin/underpin');
+    const migrated = await run(underpin, ['migrate'], { cwd: consumer, env });
+    expect(migrated).toMatchObject({
+      code: 0,
+      stdout: 'applied 0001-first\napplied 0002-second\n2 migrations applied\n',
+    });
+    const types = await run(underpin, ['types'], { cwd: consumer, env });
+    expect(types).toMatchObject({ code: 0, stdout: expect.stringContaining('second: {') });
+    expect(await run(underpin, ['migrate', 'sttus'], { cwd: consumer, env })).toMatchObject({
+      code: 2,
+    });
+    // The application's own compiler has nothing to do with them.
+    rmSync(folder, { recursive: true });
+  });
+
   test('type-checks in an application with plain nodenext resolution, every subpath in use', async () => {
     // The types of a peer are needed by who uses its adapter.
     for (const name of ['@types/node', 'undici-types', ...Object.keys(manifest.peerDependencies)]) {

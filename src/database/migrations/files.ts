@@ -13,11 +13,14 @@ const fileName = /^(?<number>\d+)[-_][\w.-]+?(?<down>\.down)?\.(?<kind>sql|m?ts|
 /** What a build leaves beside its modules, and files that are hidden. */
 const ignored = /^\.|\.d\.m?ts$|\.map$/;
 
-interface MigrationFile {
+/** A file in a folder of migrations. */
+export interface MigrationFile {
   readonly file: string;
   /** Without `.down` and the extension. */
   readonly name: string;
   readonly number: bigint;
+  /** Of the number, leading zeros included. */
+  readonly digits: number;
   readonly isDown: boolean;
   readonly kind: 'sql' | 'ts' | 'js';
 }
@@ -92,6 +95,7 @@ function parseName(file: string, isFolder: boolean): MigrationFile {
     file,
     name: file.slice(0, -(extension.length + 1 + (isDown ? '.down'.length : 0))),
     number: BigInt(number),
+    digits: number.length,
     isDown,
     kind: extension === 'sql' ? 'sql' : extension.endsWith('ts') ? 'ts' : 'js',
   };

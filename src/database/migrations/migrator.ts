@@ -68,7 +68,6 @@ export interface MigratorStatus {
 
 /** What migrations need of a Database. */
 export interface MigrationHost {
-  readonly adapter: string;
   readonly capabilities: DatabaseCapabilities;
   readonly dialect: SqlDialect;
   readonly query: Kysely<unknown>;
@@ -311,7 +310,7 @@ export class Migrator {
         retryable: isUndone && known?.retryable === true,
         message: isUndone
           ? `${what} failed${where}: ${reason}`
-          : `${what} failed${where}: ${reason}. What it did before has stayed, since this engine undoes no change of the schema, and it is not recorded: undo that by hand, or write the migration so that it can be repeated (if not exists), and run it again`,
+          : `${what} failed${where}: ${reason}. What it did before that may have stayed, since this engine undoes no change of the schema, and it is not recorded as applied: undo by hand what it did, or write it so that it can run again (if not exists)`,
         details: { migration: name, ...(statement !== undefined && { statement }) },
         cause: error,
       });

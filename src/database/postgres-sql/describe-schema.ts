@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 
+import { literal } from '../literal.ts';
 import type { ColumnDescription, TableDescription } from '../table-description.ts';
 
 interface TableRow {
@@ -120,52 +121,38 @@ const known: Readonly<Record<string, Values>> = {
   timestamptz: { given: 'string', taken: 'string | Date' },
   json: { given: 'unknown', taken: 'string' },
   jsonb: { given: 'unknown', taken: 'string' },
-  ...Object.fromEntries(
-    [
-      'text',
-      'varchar',
-      'bpchar',
-      'char',
-      'name',
-      'citext',
-      'uuid',
-      'date',
-      'time',
-      'timetz',
-      'interval',
-      'money',
-      'inet',
-      'cidr',
-      'macaddr',
-      'bit',
-      'varbit',
-      'xml',
-      'tsvector',
-      'tsquery',
-    ].map((name) => [name, { given: 'string' }]),
-  ),
+  ...texts(['text', 'varchar', 'bpchar', 'uuid', 'date', 'time', 'timetz', 'interval', 'money']),
+  ...texts(['inet', 'cidr', 'macaddr']),
 };
+
+/** What comes back as text, alone and in arrays, which nobody takes apart. */
+const opaque: Readonly<Record<string, Values>> = texts([
+  'char',
+  'name',
+  'citext',
+  'bit',
+  'varbit',
+  'xml',
+  'tsvector',
+  'tsquery',
+]);
+
+function texts(names: readonly string[]): Readonly<Record<string, Values>> {
+  return Object.fromEntries(names.map((name) => [name, { given: 'string' }]));
+}
 
 function valuesOf({ base, isArray, labels }: Column): Values {
   const one =
     labels === null
-      ? (known[base] ?? { given: 'unknown' })
+      ? (known[base] ?? opaque[base] ?? { given: 'unknown' })
       : { given: labels.map(literal).join(' | ') };
   if (!isArray) return one;
-  return {
-    given: arrayOf(one.given),
-    ...(one.taken !== undefined && { taken: arrayOf(one.taken) }),
-  };
+  const taken = arrayOf(one.taken ?? one.given);
+  if (labels !== null || base in opaque) return { given: 'string', taken };
+  const given = arrayOf(one.given);
+  return given === taken ? { given } : { given, taken };
 }
 
 function arrayOf(type: string): string {
   return type.includes(' | ') ? `(${type})[]` : `${type}[]`;
-}
-
-/** Written alike in SQL, for a text without backslashes, and in TypeScript. */
-function literal(text: string): string {
-  return `'${JSON.stringify(text)
-    .slice(1, -1)
-    .replaceAll(String.raw`\"`, '"')
-    .replaceAll("'", String.raw`\'`)}'`;
 }
