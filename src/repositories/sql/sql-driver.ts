@@ -70,7 +70,13 @@ export class SqlRepositoryDriver implements RepositoryDriver {
     );
     // One statement for any number of ids, where a list of parameters would be another for each length.
     this.#selectMany = database.prepare<{ ids: unknown }, Stored>((query, parameter) =>
-      this.#select(query).where(this.#expressions.isOneOf(sql.ref(id.name), parameter('ids'))),
+      this.#select(query).where(
+        this.#expressions.isOneOf(
+          sql.ref(id.name),
+          parameter('ids'),
+          id.kind === 'text' ? 'text' : 'integer',
+        ),
+      ),
     );
     this.#insert = database.prepare<Stored, unknown>((query, parameter) =>
       query
