@@ -211,6 +211,7 @@ export class Database<
   ): Promise<AppliedMigrations> {
     const host = {
       inTransaction: this.inTransaction,
+      transactionalDdl: this.capabilities.transactionalDdl,
       query: this.query as unknown as Kysely<unknown>,
       transaction: async <Result>(fn: () => Promise<Result>): Promise<Result> =>
         // What others applied while this one waited for the lock must be seen.

@@ -30,6 +30,8 @@ export interface AppliedMigrations {
 /** What migrations need of a Database. */
 export interface MigrationHost {
   readonly inTransaction: boolean;
+  /** Whether a migration that fails leaves nothing of itself. */
+  readonly transactionalDdl: boolean;
   readonly query: Kysely<unknown>;
   transaction<Result>(fn: () => Promise<Result>): Promise<Result>;
   script(text: string): Promise<void>;
@@ -166,9 +168,13 @@ async function apply(host: MigrationHost, { name, up }: Migration): Promise<void
     throw new InfrastructureError({
       code: InfrastructureError.is(error) ? error.code : 'internal',
       ...origin,
-      outcome: 'not-applied',
+      outcome: host.transactionalDdl ? 'not-applied' : 'unknown',
       retryable: InfrastructureError.is(error) && error.retryable,
-      message: `migration "${name}" failed: ${error instanceof Error ? error.message : String(error)}`,
+      message: `migration "${name}" failed: ${error instanceof Error ? error.message : String(error)}${
+        host.transactionalDdl
+          ? ''
+          : '. What came before that in it may have stayed, since this engine cannot undo a change of the schema: look, and write the migration so that it can run again (if not exists), or undo by hand what it did'
+      }`,
       details: { migration: name },
       cause: error,
     });

@@ -258,4 +258,6 @@ for (const { engine, missing: reason, open } of engines)
         { seed: 20_260_101, numRuns: 300 },
       );
     },
+    // Of an engine on a machine that has much else to do.
+    120_000,
   );

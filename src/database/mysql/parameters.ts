@@ -9,15 +9,15 @@ const origin = { component: 'database', adapter: 'mysql' } as const;
 export const mostParameters = 65_535;
 
 /** A parameter as it goes over the wire, beside the statement and never as a part of it. */
-export type WireValue = string | number | Buffer | null | TypedParameterValue;
+export type WireValue = string | Buffer | null | TypedParameterValue;
 
-const { LONGLONG, NEWDECIMAL } = mysql.TypedParameter;
+const { DOUBLE, LONGLONG, NEWDECIMAL } = mysql.TypedParameter;
 
 /**
  * What MySQL is sent for each JavaScript value; anything else is refused, and nothing is changed silently:
  * - string: text; one with a lone surrogate is refused, which has no UTF-8
  * - number, bigint: itself, a whole one as such; a column that is too small for it refuses it. NaN and the infinite are refused,
- *   which MySQL cannot hold
+ *   which MySQL cannot hold; so can it no negative zero, which is zero to it
  * - boolean: 1 or 0
  * - Date: `2026-01-02 03:04:05.678`, in UTC; an invalid one is refused, and one outside of the years 0 to 9999
  * - Uint8Array and other views, ArrayBuffer: bytes
@@ -43,8 +43,8 @@ function toMysqlValue(value: unknown, index: number): WireValue {
       return value;
     case 'number':
       if (!Number.isFinite(value)) throw refused(index, `${value}, which MySQL cannot hold`);
-      // `mysql2` would send every number as one with a fraction, which is compared inexactly and is no LIMIT.
-      return Number.isSafeInteger(value) && !Object.is(value, -0) ? LONGLONG(value) : value;
+      // `mysql2` would send a whole number as one with a fraction, which is compared inexactly and is no LIMIT.
+      return Number.isSafeInteger(value) ? LONGLONG(value) : DOUBLE(value);
     case 'bigint':
       return bigintOf(value);
     case 'boolean':

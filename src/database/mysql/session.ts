@@ -1,7 +1,7 @@
 import type { CompiledQuery } from 'kysely';
 import type { FieldPacket, ResultSetHeader } from 'mysql2';
 
-import { InfrastructureError, withOutcome } from '../../core/index.ts';
+import { InfrastructureError, invalidArgument, withOutcome } from '../../core/index.ts';
 import { abortedBefore } from '../aborted.ts';
 import type { RowMode, StatementResult, StreamOptions } from '../driver.ts';
 import { isCancelled, isConnectionLost, withoutValues } from './classify.ts';
@@ -44,6 +44,23 @@ export interface MysqlSessionOptions {
   /** How long it was waited for, in milliseconds; undefined when it was there at once. */
   readonly waitedMs?: number | undefined;
 }
+
+/** What `mysql2` runs a statement with. */
+interface ExecuteOptions {
+  readonly sql: string;
+  readonly values: WireValue[];
+  readonly rowsAsArray: boolean;
+}
+
+/** What `mysql2` knows of a prepared statement, and its type does not tell. */
+interface Prepared {
+  readonly parameters: readonly unknown[];
+}
+
+type Prepare = (
+  options: ExecuteOptions,
+  callback: (error: Error | null, statement: Prepared) => void,
+) => void;
 
 /** What `mysql2` gives: rows and their columns, or counts; of a procedure, several of them. */
 type Answer = readonly [rows: unknown, fields: FieldPacket[] | undefined];
@@ -280,14 +297,32 @@ export class MysqlSession {
     resolve();
   }
 
-  async #execute({ sql, values }: Statement, rowMode: RowMode): Promise<Answer> {
+  async #execute(statement: Statement, rowMode: RowMode): Promise<Answer> {
+    const options = await this.#prepared(statement, rowMode);
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-    const options = { sql, values, rowsAsArray: rowMode === 'array' };
     this.#connection.raw.execute(options, (error, rows, fields) => {
       if (error) reject(error);
       else resolve([rows, fields]);
     });
     return this.#noted(await promise);
+  }
+
+  /** Has the server prepare the statement, unless it has, and looks whether it has a place for each parameter: a server reads on where one is missing. */
+  async #prepared({ sql, values }: Statement, rowMode: RowMode): Promise<ExecuteOptions> {
+    const options: ExecuteOptions = { sql, values, rowsAsArray: rowMode === 'array' };
+    const { promise, resolve, reject } = Promise.withResolvers<Prepared>();
+    // It takes the options, since rows as arrays are prepared apart, though its type names the text alone.
+    const raw = this.#connection.raw as unknown as { prepare: Prepare };
+    raw.prepare(options, (error, info) => {
+      if (error) reject(error);
+      else resolve(info);
+    });
+    const { parameters } = await promise;
+    if (parameters.length === values.length) return options;
+    throw invalidArgument(
+      { component: 'database', adapter: 'mysql' },
+      `the statement has ${parameters.length} places for parameters, and was given ${values.length}`,
+    );
   }
 
   /** Without parameters, and so as it is. */
