@@ -214,6 +214,7 @@ const rules: Readonly<Record<string, Rule>> = {
       'the server prepares every statement, and cannot prepare this one: put it into a migration, as text',
   },
   '1300': wrong,
+  '1301': wrong,
   '1305': wrong,
   '1317': { code: 'cancelled', advice: 'somebody ended it with KILL' },
   '1364': notNull,
