@@ -286,27 +286,35 @@ function classifyServer(error: ServerError, where: string): Classification {
   };
 }
 
+/** The names in a message. With `ANSI_QUOTES` most are between double quotes, and some are not. */
+const foreignKeyNames =
+  /\([`"][^`"]*[`"]\.[`"](?<table>[^`"]*)[`"], CONSTRAINT [`"](?<name>[^`"]*)[`"] FOREIGN KEY \((?<columns>[^)]*)\)/;
+const keyNames = /for key '(?:(?<table>[^'.]+)\.)?(?<name>.*)'$/s;
+const valueNames = / for column [`"].*[`"]\.[`"](?<table>.*)[`"]\.[`"](?<column>.*)[`"]/s;
+const columnName = /for column '(?<column>.*?)' at row/s;
 const names: Readonly<Record<number, RegExp>> = {
-  // MySQL puts the table before the key.
-  1062: /for key '(?:(?<table>[^'.]+)\.)?(?<name>.*)'$/s,
-  1586: /for key '(?:(?<table>[^'.]+)\.)?(?<name>.*)'$/s,
   1048: /^Column '(?<column>.*)' cannot be null/s,
+  // MySQL puts the table before the key.
+  1062: keyNames,
+  1586: keyNames,
+  1264: columnName,
+  1265: columnName,
+  1292: valueNames,
   1364: /^Field '(?<column>.*)' doesn't have a default value/s,
-  1264: /for column '(?<column>.*?)' at row/s,
-  1265: /for column '(?<column>.*?)' at row/s,
-  1406: /for column '(?<column>.*?)' at row/s,
-  1366: / for column `.*`\.`(?<table>.*)`\.`(?<column>.*)`$/s,
-  1292: / for column `.*`\.`(?<table>.*)`\.`(?<column>.*)`$/s,
-  1451: /\(`[^`]*`\.`(?<table>[^`]*)`, CONSTRAINT `(?<name>[^`]*)` FOREIGN KEY \((?<columns>[^)]*)\)/s,
-  1452: /\(`[^`]*`\.`(?<table>[^`]*)`, CONSTRAINT `(?<name>[^`]*)` FOREIGN KEY \((?<columns>[^)]*)\)/s,
+  1366: valueNames,
+  1406: columnName,
+  1451: foreignKeyNames,
+  1452: foreignKeyNames,
   3819: /^Check constraint '(?<name>.*)' is violated/s,
-  4025: /^CONSTRAINT `(?<name>.*)` failed for `.*`\.`(?<table>.*)`$/s,
+  4025: /^CONSTRAINT [`"](?<name>.*)[`"] failed for [`"].*[`"]\.[`"](?<table>.*)[`"]$/s,
 };
 
 function namesIn({ errno, message, table: written }: ServerError): Record<string, unknown> {
   const found = names[errno]?.exec(message)?.groups ?? {};
   const table = found['table'] ?? written;
-  const columns = found['columns']?.split(',').map((column) => column.trim().replaceAll('`', ''));
+  const columns = found['columns']
+    ?.split(',')
+    .map((column) => column.trim().replaceAll(/[`"]/g, ''));
   const column = found['column'];
   return {
     ...(found['name'] !== undefined && { name: found['name'] }),
@@ -361,7 +369,7 @@ function classifyConnection(
       message: `the connection to ${where} is lost`,
     };
   }
-  if (/^PROTOCOL_/.test(code) || ['ECONNRESET', 'EPIPE'].includes(code)) {
+  if (code.startsWith('PROTOCOL_') || ['ECONNRESET', 'EPIPE'].includes(code)) {
     return {
       code: 'unavailable',
       outcome: 'unknown',

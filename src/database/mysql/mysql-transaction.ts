@@ -46,7 +46,7 @@ export class MysqlTransaction implements DriverTransaction {
   readonly #isMigration: boolean;
   #isOver = false;
   /** Why nothing more can be done in it, and it cannot be committed. */
-  #broken: unknown;
+  #broken: Error | undefined;
 
   constructor({ session, where, begin, isMigration }: MysqlTransactionOptions) {
     this.#session = session;
@@ -203,22 +203,27 @@ export class MysqlTransaction implements DriverTransaction {
     await this.#session.script(this.#begin, { unlimited: true });
   }
 
-  async #failed(error: unknown): Promise<unknown> {
+  async #failed(reason: unknown): Promise<Error> {
+    const error = errorOf(reason);
     // Nothing that came before the commit can take effect without it.
     if (isConnectionLost(error))
       return withOutcome(wrapError(error, origin, classifyMysql(this.#where)), 'not-applied');
     if (this.#isOver || this.#isMigration || this.#session.isLost)
       return error instanceof InfrastructureError ? withOutcome(error, 'not-applied') : error;
     // Most errors undo their statement alone; a deadlock, and some settings of the server, undo all.
-    await this.#session.refresh().catch(() => undefined);
+    await this.#session.refresh();
     if (!this.#session.inTransaction) this.#broken ??= isConflict(error) ? error : undone(error);
     return error;
   }
 
-  #break(error: Error): unknown {
+  #break(error: Error): Error {
     this.#broken ??= error;
     return this.#broken;
   }
+}
+
+function errorOf(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error('unknown failure', { cause: reason });
 }
 
 function undone(cause: unknown): InfrastructureError {

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { makeMariadbDatabase, type TestDatabase } from '../../../test/services/databases.ts';
 import { service } from '../../../test/services/services.ts';
 import { noPolicy } from '../../core/index.ts';
+import { sqlQueue } from '../../queue/sql/index.ts';
 import { type MysqlDatabase, mysqlDatabase, type MysqlDatabaseOptions } from './index.ts';
 import { MysqlDriver } from './mysql-driver.ts';
 import { commitsImplicitly, endsTransaction, scriptEndsTransaction } from './statements.ts';
@@ -74,6 +75,11 @@ describe('database mysql › url', () => {
     for (const options of wrong)
       expect(() => mysqlDatabase({ url, ...options })).toThrow(/poolSize|isolation|identity/);
   });
+});
+
+test('database mysql › the SQL queue says that it has no statements for it', () => {
+  const database = mysqlDatabase({ url: 'mysql://h/d' });
+  expect(() => sqlQueue({ database })).toThrow(/no statements for a database of mysql/);
 });
 
 describe('database mysql › statements', () => {
@@ -552,10 +558,11 @@ describe.skipIf(missing)('database mysql', () => {
     const own = driverOn(made.url);
     const first = await own.begin({ lock: 'one' });
     let got = 0;
-    const second = driver.begin({ lock: 'one' }).then(async (transaction) => {
+    const second = (async (): Promise<void> => {
+      const transaction = await driver.begin({ lock: 'one' });
       got += 1;
       await transaction.commit();
-    });
+    })();
     const other = await driver.begin({ lock: 'another' });
     await other.rollback();
     await untilRunning('get_lock', 1);

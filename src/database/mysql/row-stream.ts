@@ -11,12 +11,12 @@ export class RowStream {
   readonly #end: () => void;
   #rows: object[] = [];
   #wanted = 1;
-  readonly #onLost = (error: unknown): void => {
+  readonly #onLost = (error: Error): void => {
     this.#settle(error);
   };
   #isEnded = false;
   #isDiscarding = false;
-  #error: unknown;
+  #error: Error | undefined;
   #wake: (() => void) | undefined;
   #convert: ((row: object) => void) | undefined;
   /** A result that has no rows gives one of these in their place. */
@@ -34,7 +34,7 @@ export class RowStream {
     query.on('result', (row: object) => {
       if (this.#hasRows) this.#take(row);
     });
-    query.on('error', (error) => {
+    query.on('error', (error: Error) => {
       this.#settle(error);
     });
     query.on('end', () => {
@@ -85,7 +85,7 @@ export class RowStream {
     this.#wake?.();
   }
 
-  #settle(error?: unknown): void {
+  #settle(error?: Error): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
     this.#error ??= error;

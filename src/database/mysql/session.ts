@@ -161,9 +161,13 @@ export class MysqlSession {
     if (this.#stream !== undefined) await this.#endStream(this.#stream);
   }
 
-  /** Asks the server whether the transaction is still there: an error does not say. */
+  /** Asks the server whether the transaction is still there: an error does not say. What keeps it from answering shows at the next use. */
   async refresh(): Promise<void> {
-    await this.#inTurn(async () => await this.#query('do 0'), {});
+    try {
+      await this.script('do 0');
+    } catch {
+      // Nothing is known that was not known before.
+    }
   }
 
   /** Cancels what is running, and refuses what waits behind it; afterwards the connection is ready, or given up. */
@@ -330,8 +334,7 @@ export class MysqlSession {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     this.#connection.raw.query(text, (error, rows, fields) => {
       if (error) reject(error);
-      // `mysql2` leaves it out where there are no rows, whatever its type says.
-      else resolve([rows, fields as FieldPacket[] | undefined]);
+      else resolve([rows, fields]);
     });
     return this.#noted(await promise);
   }

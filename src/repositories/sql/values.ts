@@ -2,13 +2,13 @@ import type { SqlExpressions } from '../../database/index.ts';
 import type { ValueForm } from '../columns.ts';
 
 /** Values as parameters of an engine's statements, and as columns of their results. */
-export const sqlValues = ({ time }: SqlExpressions): ValueForm => ({
+export const sqlValues = (expressions: SqlExpressions): ValueForm => ({
   encode(kind, value) {
     switch (kind) {
       case 'boolean':
         return value === true ? 1 : 0;
       case 'date':
-        return time(value as Date);
+        return expressions.time(value as Date);
       case 'json':
         return JSON.stringify(value);
       case 'text':
