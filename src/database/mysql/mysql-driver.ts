@@ -194,13 +194,21 @@ export class MysqlDriver implements DatabaseDriver {
 
   /** Named locks are the whole server's: the database is a part of the name, of which the server takes 64 characters. */
   async #lock(session: MysqlSession, lock: string, signal: AbortSignal | undefined): Promise<void> {
-    await session.execute(
+    const { rows } = await session.execute(
       {
-        sql: `select get_lock(sha2(concat(database(), ':', ?), 256), ${lockTimeout})`,
+        sql: `select get_lock(sha2(concat(database(), ':', ?), 256), ${lockTimeout}) as got`,
         values: [lock],
       },
       { signal, unlimited: true },
     );
+    if (rows[0]?.['got'] === 1) return;
+    throw new InfrastructureError({
+      code: 'unavailable',
+      component: 'database',
+      adapter: this.adapter,
+      outcome: 'not-applied',
+      message: `the lock "${lock}" was waited for, and the server ended the wait`,
+    });
   }
 
   async #acquire(signal: AbortSignal | undefined): Promise<MysqlSession> {

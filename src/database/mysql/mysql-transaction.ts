@@ -116,11 +116,11 @@ export class MysqlTransaction implements DriverTransaction {
 
   async rollbackToSavepoint(name: string): Promise<void> {
     if (!this.#isOver) await this.#session.interrupt();
-    await this.#control(`rollback to savepoint ${quoted(name)}`);
+    await this.#toSavepoint(`rollback to savepoint ${quoted(name)}`);
   }
 
   async releaseSavepoint(name: string): Promise<void> {
-    await this.#control(`release savepoint ${quoted(name)}`);
+    await this.#toSavepoint(`release savepoint ${quoted(name)}`);
   }
 
   async commit(signal?: AbortSignal): Promise<void> {
@@ -175,10 +175,14 @@ export class MysqlTransaction implements DriverTransaction {
   }
 
   async #control(text: string): Promise<void> {
-    // A savepoint of what has been committed meanwhile is gone, and there is nothing to go back to.
     await this.#guard(async (options) => {
       await this.#session.script(text, options);
     });
+  }
+
+  async #toSavepoint(text: string): Promise<void> {
+    // Of one that is to be rolled back as a whole no savepoint matters, and the server may have none; the commit says why.
+    if (this.#broken === undefined || this.#isOver) await this.#control(text);
   }
 
   async #guard<Result>(
@@ -208,11 +212,15 @@ export class MysqlTransaction implements DriverTransaction {
     // Nothing that came before the commit can take effect without it.
     if (isConnectionLost(error))
       return withOutcome(wrapError(error, origin, classifyMysql(this.#where)), 'not-applied');
-    if (this.#isOver || this.#isMigration || this.#session.isLost)
+    if (this.#isOver || this.#session.isLost)
       return error instanceof InfrastructureError ? withOutcome(error, 'not-applied') : error;
     // Most errors undo their statement alone; a deadlock, and some settings of the server, undo all.
     await this.#session.refresh();
-    if (!this.#session.inTransaction) this.#broken ??= isConflict(error) ? error : undone(error);
+    if (this.#session.inTransaction) return error;
+    if (isConflict(error)) this.#break(error);
+    // A change of the schema that failed has committed what came before it.
+    else if (this.#isMigration) await this.#goOn();
+    else this.#break(undone(error));
     return error;
   }
 

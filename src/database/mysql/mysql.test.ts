@@ -540,6 +540,39 @@ describe.skipIf(missing)('database mysql', () => {
     expect(await database.migrate([mended], { set: 'left' })).toEqual({ applied: ['1'] });
   });
 
+  test('a migration goes on after a change of the schema that it expected to fail', async () => {
+    const up = async (): Promise<void> => {
+      const table = sql`create table expected (id integer)`;
+      await table.execute(database.query);
+      await insert(1);
+      await table.execute(database.query).catch(() => undefined);
+      await insert(2);
+      await insert(2);
+    };
+    await expect(database.migrate([{ name: '1', up }], { set: 'expected' })).rejects.toThrow(
+      /migration "1" failed/,
+    );
+    // What came before that change was committed by it, and what came after was undone.
+    expect(await names()).toEqual(['a']);
+  });
+
+  test('a nested transaction that commits by itself is not run again', async () => {
+    await database.migrate([{ name: '1', up: 'create procedure leak() begin commit; end' }], {
+      set: 'leak',
+    });
+    let runs = 0;
+    await expect(
+      database.transaction(async () => {
+        runs += 1;
+        await insert(runs);
+        await database
+          .transaction(async () => await sql`call leak()`.execute(database.query))
+          .catch(() => undefined);
+      }),
+    ).rejects.toMatchObject({ code: 'failed-precondition', outcome: 'unknown' });
+    expect(runs).toBe(1);
+  });
+
   test('a migration of data alone takes effect as a whole, or not at all', async () => {
     const broken = {
       name: '1',
