@@ -52,6 +52,11 @@ async function openPostgres({ url }: Target): Promise<Database> {
   return postgresDatabase({ url });
 }
 
+async function openMysql({ url }: Target): Promise<Database> {
+  const { mysqlDatabase } = await import('./database/mysql/index.ts');
+  return mysqlDatabase({ url });
+}
+
 export const databaseVariable: ComponentVariable<Database> = {
   name: 'DATABASE_URL',
   schemes: [
@@ -72,6 +77,16 @@ export const databaseVariable: ComponentVariable<Database> = {
       form: 'postgresql://HOST:PORT/DATABASE',
       is: 'the same',
       open: openPostgres,
+    },
+    {
+      form: 'mysql://HOST:PORT/DATABASE',
+      is: 'a database on a MySQL or MariaDB server, with `USER:PASSWORD@` before the host; with `?ssl-mode=VERIFY_IDENTITY`, encrypted. `mariadb:` says the same. Needs `npm install mysql2`, and a queue elsewhere (`QUEUE_URL`)',
+      open: openMysql,
+    },
+    {
+      form: 'mariadb://HOST:PORT/DATABASE',
+      is: 'the same',
+      open: openMysql,
     },
   ],
 };

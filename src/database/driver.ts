@@ -59,6 +59,8 @@ export interface SqlDialect extends Pick<
 export interface SqlExpressions {
   /** Whether nulls come first in ascending order where the order does not say. */
   readonly nullsFirst: boolean;
+  /** Whether an insert can name the key at which it updates the row that is there: `on conflict (…) do update`. */
+  readonly onConflict: boolean;
   /** A text that is compared and sorted by code points. */
   byCodePoint(text: Expression<unknown>): Expression<unknown>;
   /** Whether a text holds this part, exactly. As the two that follow, never true of null. */
@@ -67,10 +69,16 @@ export interface SqlExpressions {
   endsWith(text: Expression<unknown>, part: string): Expression<SqlBool>;
   /** A column of JSON, of whatever type, as text. */
   jsonText(column: Expression<unknown>): Expression<unknown>;
-  /** Whether a value is in a list, which is one parameter however long it is: what `list` gives. */
-  isOneOf(value: Expression<unknown>, list: Expression<unknown>): Expression<SqlBool>;
+  /** Whether a value is in a list of values of that type, which is one parameter however long it is: what `list` gives. */
+  isOneOf(
+    value: Expression<unknown>,
+    list: Expression<unknown>,
+    type: 'text' | 'integer',
+  ): Expression<SqlBool>;
   /** A list of texts, numbers or bigints as a parameter. */
   list(values: readonly unknown[]): unknown;
+  /** A moment as a parameter, for a column of text, or of the engine's own type for it in UTC. */
+  time(value: Date): unknown;
 }
 
 /**

@@ -2,8 +2,9 @@ import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
 
 import { sqlSamples } from '../../test/conformance/repositories.ts';
-import { makePostgresDatabase } from '../../test/services/databases.ts';
+import { makeMariadbDatabase, makePostgresDatabase } from '../../test/services/databases.ts';
 import { service } from '../../test/services/services.ts';
+import { mysqlDatabase } from '../database/mysql/index.ts';
 import { postgresDatabase } from '../database/postgres/index.ts';
 import { sqliteDatabase } from '../database/sqlite/index.ts';
 import { type Sample, sample } from './conformance/index.ts';
@@ -12,6 +13,7 @@ import { memoryRepository } from './memory.ts';
 import type { Repository } from './repository.ts';
 
 const { missing } = await service('postgres');
+const { missing: mariadbMissing } = await service('mariadb');
 const memory = memoryRepository<Sample>({ unique: ['code'] });
 
 // Few values each, so that they meet; with every text that a translation to SQL could get wrong.
@@ -207,6 +209,14 @@ const engines = [
       return { database: postgresDatabase({ url: made.url }), made };
     },
   },
+  {
+    engine: 'MariaDB',
+    missing: mariadbMissing,
+    open: async () => {
+      const made = await makeMariadbDatabase();
+      return { database: mysqlDatabase({ url: made.url }), made };
+    },
+  },
 ];
 
 for (const { engine, missing: reason, open } of engines)
@@ -248,4 +258,6 @@ for (const { engine, missing: reason, open } of engines)
         { seed: 20_260_101, numRuns: 300 },
       );
     },
+    // Of an engine on a machine that has much else to do.
+    120_000,
   );

@@ -7,14 +7,16 @@ import {
   databaseConformance,
   type DatabaseSubject,
 } from '../../src/database/conformance.ts';
+import { mysqlDatabase } from '../../src/database/mysql/index.ts';
 import { postgresDatabase } from '../../src/database/postgres/index.ts';
 import { sqliteDatabase } from '../../src/database/sqlite/index.ts';
-import { makePostgresDatabase } from '../services/databases.ts';
+import { makeMariadbDatabase, makePostgresDatabase } from '../services/databases.ts';
 import { service } from '../services/services.ts';
 import { port, type RegisteredPort } from './registry.ts';
 
 const dropped = new WeakMap<DatabaseSubject, () => Promise<void>>();
 const { missing: postgresMissing } = await service('postgres');
+const { missing: mariadbMissing } = await service('mariadb');
 
 const folders = new WeakMap<DatabaseSubject, string>();
 
@@ -49,6 +51,21 @@ export const databasePort: RegisteredPort = port(databaseConformance, [
     async create() {
       const made = await makePostgresDatabase();
       const subject = postgresDatabase<ConformanceSchema>({ url: made.url });
+      dropped.set(subject, made.remove);
+      return subject;
+    },
+    async dispose(subject) {
+      await subject.close();
+      await dropped.get(subject)?.();
+    },
+  },
+  {
+    adapter: 'mysql',
+    capabilities: mysqlDatabase({ url: 'mysql://unused' }).capabilities,
+    skip: mariadbMissing,
+    async create() {
+      const made = await makeMariadbDatabase();
+      const subject = mysqlDatabase<ConformanceSchema>({ url: made.url });
       dropped.set(subject, made.remove);
       return subject;
     },

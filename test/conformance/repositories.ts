@@ -5,6 +5,7 @@ import path from 'node:path';
 import type { ConformanceTarget } from '../../src/core/index.ts';
 import { directusClient, type DirectusClientOptions } from '../../src/directus/index.ts';
 import type { Database } from '../../src/database/index.ts';
+import { mysqlDatabase } from '../../src/database/mysql/index.ts';
 import { postgresDatabase } from '../../src/database/postgres/index.ts';
 import { sqliteDatabase } from '../../src/database/sqlite/index.ts';
 import {
@@ -20,7 +21,7 @@ import {
 } from '../../src/repositories/directus/index.ts';
 import { memoryRepository } from '../../src/repositories/memory.ts';
 import { type SqlRepository, sqlRepository } from '../../src/repositories/sql/index.ts';
-import { makePostgresDatabase } from '../services/databases.ts';
+import { makeMariadbDatabase, makePostgresDatabase } from '../services/databases.ts';
 import { service } from '../services/services.ts';
 import {
   directusAdministrator,
@@ -61,6 +62,21 @@ const postgresSamples = `create table samples (
   );
   create table versioned (id text primary key, name text not null, version integer not null)`;
 
+// Texts that are compared by their code points, which those of the database are not, unless they are told.
+const mysqlSamples = `create table samples (
+    id varchar(100) collate utf8mb4_nopad_bin primary key, name text collate utf8mb4_nopad_bin not null,
+    code varchar(100) collate utf8mb4_nopad_bin unique, \`rank\` bigint not null, score double,
+    serial bigint not null, active boolean not null, created_at varchar(30) not null, read_at datetime(3), labels json not null,
+    detail json, bytes longblob
+  );
+  create table versioned (id varchar(100) primary key, name text not null, version integer not null)`;
+
+const samplesOf: Readonly<Record<string, string>> = {
+  mysql: mysqlSamples,
+  postgres: postgresSamples,
+  sqlite: sqliteSamples,
+};
+
 /** How a sample is kept, in a table and in a collection. */
 const sampleColumns = {
   id: 'text',
@@ -79,8 +95,7 @@ const sampleColumns = {
 
 /** The table of the suite's samples, and the repository in it. */
 export async function sqlSamples(database: Database): Promise<SqlRepository<Sample>> {
-  const samples = database.adapter === 'postgres' ? postgresSamples : sqliteSamples;
-  await database.migrate([{ name: 'samples', up: samples }]);
+  await database.migrate([{ name: 'samples', up: samplesOf[database.adapter] ?? '' }]);
   return sqlRepository<Sample>({
     database,
     table: 'samples',
@@ -142,6 +157,13 @@ const { missing: postgresMissing } = await service('postgres');
 const postgres = sqlTarget('sql (postgres)', async () => {
   const { url, remove } = await makePostgresDatabase();
   return { database: postgresDatabase({ url }), remove };
+});
+
+const { missing: mariadbMissing } = await service('mariadb');
+
+const mysql = sqlTarget('sql (mysql)', async () => {
+  const { url, remove } = await makeMariadbDatabase();
+  return { database: mysqlDatabase({ url }), remove };
 });
 
 const { missing: directusMissing } = await service('directus');
@@ -216,5 +238,6 @@ export const repositoriesPort: RegisteredPort = port(repositoriesConformance, [
   sqliteFile,
   sqliteMemory,
   { ...postgres, skip: postgresMissing },
+  { ...mysql, skip: mariadbMissing },
   { ...directus, skip: directusMissing },
 ]);

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 
+import { createConnection } from 'mysql2/promise';
 import { Client } from 'pg';
 
 import { PRIMARY_VARIABLE } from './postgres.ts';
@@ -42,5 +43,29 @@ async function runOn(url: string, text: string): Promise<void> {
     await client.query(text);
   } finally {
     await client.end();
+  }
+}
+
+/**
+ * Makes an empty database on a MariaDB server, the shared one unless a URL is given. Its texts compare without regard to case and
+ * accents, as most databases' do.
+ */
+export async function makeMariadbDatabase(url?: string): Promise<TestDatabase> {
+  const server = url ?? (await sharedServer('mariadb')).url;
+  const name = `underpin_${randomUUID().replaceAll('-', '')}`;
+  const own = new URL(server);
+  own.pathname = name;
+  await runOnMariadb(server, `create database ${name} character set utf8mb4`);
+  const remove = async (): Promise<void> =>
+    await runOnMariadb(server, `drop database if exists ${name}`);
+  return { url: own.href, remove, [Symbol.asyncDispose]: remove };
+}
+
+async function runOnMariadb(url: string, text: string): Promise<void> {
+  const connection = await createConnection(url);
+  try {
+    await connection.query(text);
+  } finally {
+    await connection.end();
   }
 }

@@ -39,13 +39,18 @@ export const mariadb: ServerDefinition = {
         'create database if not exists underpin character set utf8mb4;',
       ].join('\n'),
     );
+    // For a test of its own, which has made a certificate.
+    const tls = process.env['MARIADB_TLS_FOLDER'];
+    const encrypted = tls ? [`--ssl-cert=${tls}/certificate.pem`, `--ssl-key=${tls}/key.pem`] : [];
     const address = `mysql://underpin:${password}@127.0.0.1:${port}/underpin`;
     return {
       address,
       launch() {
         const at = ['--bind-address=127.0.0.1', `--port=${port}`, `--socket=${folder}/socket`];
         const files = [`--datadir=${data}`, `--init-file=${start}`];
-        spawn(binary, ['--no-defaults', ...at, ...files, ...user]);
+        // What a killed process has written, the machine still has.
+        const unsafe = ['--innodb-flush-log-at-trx-commit=2'];
+        spawn(binary, ['--no-defaults', ...at, ...files, ...unsafe, ...encrypted, ...user]);
       },
       // Its greeting names the way in which passwords are checked.
       isReady: async () => await exchange(address, '', 'native_password'),

@@ -13,12 +13,18 @@ import { service } from '../services/services.ts';
 /** Each set of adapters: the server that is hurt, and the variables of its application environment that are used. */
 const sets: readonly (readonly [ServerName, readonly string[]])[] = [
   ['postgres', ['DATABASE_URL']],
+  ['mariadb', ['DATABASE_URL']],
   ['redis', ['CACHE_URL']],
   ['redis', ['QUEUE_URL']],
   ['directus', ['DIRECTUS_URL', 'DIRECTUS_EMAIL', 'DIRECTUS_PASSWORD']],
   ['s3', ['STORAGE_URL', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY']],
   ['smtp', ['MAIL_URL', 'NODE_EXTRA_CA_CERTS']],
 ];
+
+/** What an application on such a server needs elsewhere. */
+const others: Partial<Record<ServerName, Record<string, string>>> = {
+  mariadb: { QUEUE_URL: 'memory:' },
+};
 
 /** An application that has not ended by then never will. Its own deadline is three seconds. */
 const endsWithinMs = 60_000;
@@ -56,7 +62,13 @@ describe.each(sets)('shutdown › %s as %j', async (name, variables) => {
       const script = path.join(import.meta.dirname, 'application-process.ts');
       expect(Object.keys(env)).toHaveLength(variables.length);
       const child = spawn(process.execPath, ['--conditions=underpin-source', script], {
-        env: { PATH: process.env['PATH'], DATA_DIR: folder, LOG_LEVEL: 'silent', ...env },
+        env: {
+          PATH: process.env['PATH'],
+          DATA_DIR: folder,
+          LOG_LEVEL: 'silent',
+          ...others[name],
+          ...env,
+        },
         stdio: ['pipe', 'pipe', 'pipe'],
         timeout: endsWithinMs,
       });

@@ -13,6 +13,7 @@ import { describePostgresSchema } from './describe-schema.ts';
 /** PostgreSQL sorts text by the rules of the database's language unless told otherwise, and holds nulls to be the largest. */
 const expressions: SqlExpressions = {
   nullsFirst: false,
+  onConflict: true,
   byCodePoint,
   contains: (text, part) => sql`strpos(${byCodePoint(text)}, ${part}) > 0`,
   startsWith: (text, part) => sql`starts_with(${byCodePoint(text)}, ${part})`,
@@ -20,6 +21,7 @@ const expressions: SqlExpressions = {
   jsonText: (column) => sql`cast(${column} as text)`,
   isOneOf: (value, list) => sql`${value} = any(${list})`,
   list: (values) => values,
+  time: (value) => value.toISOString(),
 };
 
 /** How PostgreSQL's SQL is written, on a server or within the process. */

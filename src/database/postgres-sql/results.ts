@@ -1,3 +1,5 @@
+import { parseInteger, parseJson } from '../exact-json.ts';
+
 type Parser = (text: string) => unknown;
 type NestedTexts = (string | null | NestedTexts)[];
 
@@ -116,11 +118,6 @@ function asText(text: string): string {
   return text;
 }
 
-function parseInteger(text: string): number | bigint {
-  const value = Number(text);
-  return Number.isSafeInteger(value) ? value : BigInt(text);
-}
-
 const timestamp =
   /^(\d{4,6}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?(?:([+-]\d\d)(?::?(\d\d))?(?::?(\d\d))?)?$/;
 
@@ -139,14 +136,4 @@ function isoTimestamp(text: string): string {
   if (Number.isNaN(utc.getTime())) return text;
   utc.setTime(utc.getTime() - offset * 1000);
   return `${utc.toISOString().slice(0, -5)}.${digits}Z`;
-}
-
-// As the whole numbers of columns: no digit is lost.
-function parseJson(text: string): unknown {
-  if (!/\d{16}/.test(text)) return JSON.parse(text);
-  const exact = (_key: string, value: unknown, context?: { readonly source?: string }): unknown =>
-    typeof value === 'number' && /^-?\d{16,}$/.test(context?.source ?? '')
-      ? parseInteger(context?.source ?? '')
-      : value;
-  return JSON.parse(text, exact);
 }

@@ -1,10 +1,12 @@
 import { sql } from 'kysely';
 
 import type { SqlExpressions } from '../driver.ts';
+import { jsonArray } from '../exact-json.ts';
 
 /** SQLite compares text by its bytes, and holds nulls to be the smallest. */
 export const sqliteExpressions: SqlExpressions = {
   nullsFirst: true,
+  onConflict: true,
   byCodePoint: (text) => text,
   contains: (text, part) => sql`instr(${text}, ${part}) > 0`,
   startsWith: (text, part) => sql`substr(${text}, 1, length(${part})) = ${part}`,
@@ -14,9 +16,5 @@ export const sqliteExpressions: SqlExpressions = {
   jsonText: (column) => column,
   isOneOf: (value, list) => sql`${value} in (select value from json_each(${list}))`,
   list: jsonArray,
+  time: (value) => value.toISOString(),
 };
-
-// By hand, since JSON.stringify takes no bigint.
-function jsonArray(values: readonly unknown[]): string {
-  return `[${values.map((value) => (typeof value === 'bigint' ? value.toString() : JSON.stringify(value))).join()}]`;
-}

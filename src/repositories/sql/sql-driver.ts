@@ -1,6 +1,6 @@
 import { type Expression, type Kysely, type SelectQueryBuilder, sql } from 'kysely';
 
-import type { Classify } from '../../core/index.ts';
+import { type Classify, InfrastructureError } from '../../core/index.ts';
 import type { Database, PreparedQuery, SqlExpressions } from '../../database/index.ts';
 import { ColumnCodec, type MappedColumn } from '../columns.ts';
 import { afterPlace, all, type Condition } from '../condition.ts';
@@ -59,7 +59,7 @@ export class SqlRepositoryDriver implements RepositoryDriver {
     this.#id = id;
     this.#expressions = database.dialect.expressions;
     const origin = { component: 'repositories', adapter: this.adapter };
-    this.#codec = new ColumnCodec(columns, sqlValues, origin);
+    this.#codec = new ColumnCodec(columns, sqlValues(this.#expressions), origin);
     this.#target = {
       expressions: this.#expressions,
       columnsByField: new Map(columns.map((column) => [column.field, column])),
@@ -70,7 +70,13 @@ export class SqlRepositoryDriver implements RepositoryDriver {
     );
     // One statement for any number of ids, where a list of parameters would be another for each length.
     this.#selectMany = database.prepare<{ ids: unknown }, Stored>((query, parameter) =>
-      this.#select(query).where(this.#expressions.isOneOf(sql.ref(id.name), parameter('ids'))),
+      this.#select(query).where(
+        this.#expressions.isOneOf(
+          sql.ref(id.name),
+          parameter('ids'),
+          id.kind === 'text' ? 'text' : 'integer',
+        ),
+      ),
     );
     this.#insert = database.prepare<Stored, unknown>((query, parameter) =>
       query
@@ -146,7 +152,29 @@ export class SqlRepositoryDriver implements RepositoryDriver {
 
   async upsert(row: Row, signal?: AbortSignal): Promise<void> {
     const encoded = this.#codec.encodeRow(row);
-    await this.#write(async () => await this.#upsert.execute(encoded, { signal }), signal);
+    if (this.#expressions.onConflict)
+      await this.#write(async () => await this.#upsert.execute(encoded, { signal }), signal);
+    else await this.#updateOrInsert(encoded, signal);
+  }
+
+  /**
+   * Where the engine would update whichever row has any of the unique values, and not the one with this id alone. Each statement takes
+   * effect by itself; whoever inserted the row between the two is overtaken by a second update.
+   */
+  async #updateOrInsert(encoded: Stored, signal: AbortSignal | undefined): Promise<void> {
+    const update = this.native.query
+      .updateTable(this.collection)
+      .set(encoded)
+      .where(this.#id.name, '=', encoded[this.#id.name]);
+    const isUpdated = async (): Promise<boolean> =>
+      (await this.#write(async () => await update.executeTakeFirst({ signal }), signal))
+        .numUpdatedRows > 0n;
+    if (await isUpdated()) return;
+    try {
+      await this.#write(async () => await this.#insert.execute(encoded, { signal }), signal);
+    } catch (error) {
+      if (!InfrastructureError.is(error, 'already-exists') || !(await isUpdated())) throw error;
+    }
   }
 
   async replace(row: Row, condition: Condition, signal?: AbortSignal): Promise<boolean> {

@@ -1,13 +1,14 @@
+import type { SqlExpressions } from '../../database/index.ts';
 import type { ValueForm } from '../columns.ts';
 
-/** Values as parameters of statements, and as columns of their results. */
-export const sqlValues: ValueForm = {
+/** Values as parameters of an engine's statements, and as columns of their results. */
+export const sqlValues = (expressions: SqlExpressions): ValueForm => ({
   encode(kind, value) {
     switch (kind) {
       case 'boolean':
         return value === true ? 1 : 0;
       case 'date':
-        return (value as Date).toISOString();
+        return expressions.time(value as Date);
       case 'json':
         return JSON.stringify(value);
       case 'text':
@@ -38,7 +39,7 @@ export const sqlValues: ValueForm = {
         if (typeof kept === 'boolean') return kept;
         return kept === 0 || kept === 1 ? kept === 1 : undefined;
       case 'date': {
-        const date = new Date(typeof kept === 'string' ? kept : Number.NaN);
+        const date = new Date(typeof kept === 'string' ? inUtc(kept) : Number.NaN);
         return Number.isNaN(date.getTime()) ? undefined : date;
       }
       case 'bytes':
@@ -52,4 +53,9 @@ export const sqlValues: ValueForm = {
         }
     }
   },
-};
+});
+
+/** A time without a zone is one in UTC, as it was written, and not in this machine's zone. */
+function inUtc(text: string): string {
+  return /T[\d:.]+$/.test(text) ? `${text}Z` : text;
+}

@@ -1,0 +1,29 @@
+import { MysqlConnection, type MysqlConnectionOptions } from './connection.ts';
+
+/**
+ * Ends what the connection with this number runs, from a connection of its own. Resolves when the server has passed it on; rejects
+ * when it cannot be reached within `timeout` milliseconds. A user needs no right to end statements of its own.
+ */
+export async function killQuery(
+  options: MysqlConnectionOptions,
+  threadId: number,
+  timeout: number,
+): Promise<void> {
+  const connection = new MysqlConnection({ ...options, connectTimeout: timeout }, true);
+  const timer = setTimeout(() => {
+    connection.destroy();
+  }, timeout);
+  try {
+    await connection.ready;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    connection.raw.query(`kill query ${threadId}`, (error) => {
+      if (error) reject(error);
+      else resolve();
+    });
+    await promise;
+  } finally {
+    clearTimeout(timer);
+    if (connection.isLost) connection.destroy();
+    else connection.end();
+  }
+}

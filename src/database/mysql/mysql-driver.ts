@@ -1,0 +1,288 @@
+import { type CompiledQuery, MysqlAdapter, MysqlIntrospector, MysqlQueryCompiler } from 'kysely';
+
+import {
+  abortable,
+  type Classify,
+  InfrastructureError,
+  withOutcome,
+  wrapError,
+} from '../../core/index.ts';
+import { abortedBefore } from '../aborted.ts';
+import type {
+  BeginOptions,
+  DatabaseCapabilities,
+  DatabaseDriver,
+  DriverTransaction,
+  Isolation,
+  RowMode,
+  SqlDialect,
+  StatementResult,
+  StatementStream,
+  StreamOptions,
+} from '../driver.ts';
+import { Semaphore } from '../semaphore.ts';
+import { killQuery } from './cancel.ts';
+import { classifyMysql } from './classify.ts';
+import type { MysqlConnection } from './connection.ts';
+import { describeMysqlSchema } from './describe-schema.ts';
+import { mysqlExpressions } from './expressions.ts';
+import { MysqlTransaction } from './mysql-transaction.ts';
+import { toMysqlValues } from './parameters.ts';
+import { MysqlPool } from './pool.ts';
+import { cancelGrace, MysqlSession } from './session.ts';
+import { transactionStatementRefused } from './statements.ts';
+
+/** How a {@link MysqlDriver} reaches the server. */
+export interface MysqlTarget {
+  readonly host: string;
+  readonly port: number;
+  /** The path of a socket, in place of host and port. */
+  readonly socket?: string | undefined;
+  readonly database: string;
+  readonly user: string;
+  /** Called for each connection. */
+  readonly password: () => string;
+  /** Options of TLS as `mysql2` has them; undefined for none. */
+  readonly ssl: object | undefined;
+}
+
+/** A {@link MysqlDriver}'s options, with every default filled in; times in milliseconds. */
+export interface MysqlDriverOptions {
+  readonly target: MysqlTarget;
+  readonly poolSize: number;
+  readonly waitTimeout: number;
+  readonly connectTimeout: number;
+  readonly idleTimeout: number;
+  /** 0 for none. */
+  readonly maxLifetime: number;
+  /** 0 for none. */
+  readonly statementTimeout: number;
+  readonly isolation: Isolation;
+}
+
+/** What {@link MysqlDriver} gives as its `native`. */
+export interface MysqlNative {
+  /** The pool, to look at; its connections are handed out by the driver alone. */
+  readonly pool: { readonly totalCount: number; readonly idleCount: number };
+}
+
+/** How long the lock of migrations is waited for, in seconds: as long as it takes. */
+const lockTimeout = 31_536_000;
+
+/**
+ * MySQL and MariaDB through `mysql2`. Every statement is prepared by the server, so that parameters are never a part of its text; the
+ * last hundred of each connection stay prepared, and the server prepares them anew by itself when the schema has changed.
+ */
+export class MysqlDriver implements DatabaseDriver {
+  readonly adapter = 'mysql';
+  readonly capabilities: DatabaseCapabilities = {
+    concurrentReads: true,
+    boundedStreams: true,
+    transactionalDdl: false,
+    statementRollback: true,
+    independentTransactions: true,
+    notifications: false,
+  };
+  readonly dialect: SqlDialect = {
+    createAdapter: () => new MysqlAdapter(),
+    createIntrospector: (query) => new MysqlIntrospector(query),
+    createQueryCompiler: () => new MysqlQueryCompiler(),
+    expressions: mysqlExpressions,
+    describeSchema: describeMysqlSchema,
+  };
+  readonly isolation: Isolation;
+  readonly maxTransactions: number;
+  readonly classify: Classify;
+  readonly #options: MysqlDriverOptions;
+  readonly #where: string;
+  readonly #places: Semaphore;
+  readonly #pool: MysqlPool;
+  readonly #sessions = new Set<MysqlSession>();
+  #isClosed = false;
+
+  constructor(options: MysqlDriverOptions) {
+    this.#options = options;
+    this.isolation = options.isolation;
+    this.maxTransactions = options.poolSize;
+    const { host, port, socket, database } = options.target;
+    this.#where = socket === undefined ? `${host}:${port}/${database}` : `${socket}/${database}`;
+    this.classify = classifyMysql(this.#where);
+    this.#places = new Semaphore(
+      `one of the ${options.poolSize} connections to ${this.#where}`,
+      options.poolSize,
+    );
+    this.#pool = new MysqlPool(options);
+  }
+
+  get native(): MysqlNative {
+    return { pool: this.#pool };
+  }
+
+  async start(signal?: AbortSignal): Promise<void> {
+    const session = await this.#acquire(signal);
+    session.release();
+  }
+
+  async checkHealth(signal?: AbortSignal): Promise<void> {
+    const session = await this.#acquire(signal);
+    try {
+      await session.execute({ sql: 'select 1', values: [] }, { signal });
+    } finally {
+      session.release();
+    }
+  }
+
+  /** Resolves when no transaction, no stream and no statement is under way. */
+  async drain(signal?: AbortSignal): Promise<void> {
+    await this.#places.untilIdle(signal);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#places.refuseAll(this.#closedError());
+    for (const session of this.#sessions) {
+      session.destroy(this.#closedError());
+      session.release();
+    }
+    this.#pool.close();
+  }
+
+  async execute(
+    { sql, parameters, query }: CompiledQuery,
+    signal?: AbortSignal,
+    rowMode?: RowMode,
+  ): Promise<StatementResult> {
+    const values = toMysqlValues(parameters);
+    const session = await this.#acquire(signal);
+    try {
+      const result = await session.execute({ sql, values, query }, { signal }, rowMode);
+      // The connection is closed on its release, and the server rolls back.
+      if (session.inTransaction) throw transactionStatementRefused();
+      return session.waitedMs === undefined ? result : { ...result, waitedMs: session.waitedMs };
+    } finally {
+      session.release();
+    }
+  }
+
+  async *stream(
+    { sql, parameters, query }: CompiledQuery,
+    options: StreamOptions,
+  ): StatementStream {
+    const values = toMysqlValues(parameters);
+    const session = await this.#acquire(options.signal);
+    try {
+      yield* session.stream({ sql, values, query }, options);
+    } finally {
+      session.release();
+    }
+  }
+
+  async begin({
+    signal,
+    isolation,
+    lock,
+    readOnly = false,
+  }: BeginOptions = {}): Promise<DriverTransaction> {
+    const session = await this.#acquire(signal);
+    const begin = beginText(isolation ?? this.#options.isolation, readOnly);
+    try {
+      // Before the first statement that sees data.
+      if (lock !== undefined) await this.#lock(session, lock, signal);
+      await session.script(begin, { signal });
+      const isMigration = lock !== undefined;
+      return new MysqlTransaction({ session, where: this.#where, begin, isMigration });
+    } catch (error) {
+      // With it goes the lock, and what was begun.
+      session.destroy();
+      session.release();
+      throw error;
+    }
+  }
+
+  /** Named locks are the whole server's: the database is a part of the name, of which the server takes 64 characters. */
+  async #lock(session: MysqlSession, lock: string, signal: AbortSignal | undefined): Promise<void> {
+    const { rows } = await session.execute(
+      {
+        sql: `select get_lock(sha2(concat(database(), ':', ?), 256), ${lockTimeout}) as got`,
+        values: [lock],
+      },
+      { signal, unlimited: true },
+    );
+    if (rows[0]?.['got'] === 1) return;
+    throw new InfrastructureError({
+      code: 'unavailable',
+      component: 'database',
+      adapter: this.adapter,
+      outcome: 'not-applied',
+      message: `the lock "${lock}" was waited for, and the server ended the wait`,
+    });
+  }
+
+  async #acquire(signal: AbortSignal | undefined): Promise<MysqlSession> {
+    const asked = performance.now();
+    const wasFree = this.#places.tryAcquire();
+    if (!wasFree) await this.#places.acquire({ timeout: this.#options.waitTimeout, signal });
+    try {
+      const idle = this.#takeIdle(signal);
+      const connection = idle ?? (await this.#connect(signal));
+      const session: MysqlSession = new MysqlSession({
+        connection,
+        statementTimeout: this.#options.statementTimeout,
+        kill: async () => await killQuery(this.#options, connection.raw.threadId, cancelGrace),
+        onRelease: () => {
+          this.#sessions.delete(session);
+          this.#pool.release(connection);
+          this.#places.release();
+        },
+        waitedMs: wasFree && idle ? undefined : performance.now() - asked,
+      });
+      this.#sessions.add(session);
+      return session;
+    } catch (error) {
+      this.#places.release();
+      throw error;
+    }
+  }
+
+  #takeIdle(signal: AbortSignal | undefined): MysqlConnection | undefined {
+    if (this.#isClosed) throw this.#closedError();
+    if (signal?.aborted) throw abortedBefore(signal);
+    return this.#pool.takeIdle();
+  }
+
+  async #connect(signal: AbortSignal | undefined): Promise<MysqlConnection> {
+    const connection = this.#pool.make();
+    try {
+      await (signal === undefined ? connection.ready : abortable(connection.ready, signal));
+      if (!this.#isClosed) return connection;
+      throw this.#closedError();
+    } catch (error) {
+      connection.destroy();
+      this.#pool.release(connection);
+      if (signal?.aborted) throw abortedBefore(signal);
+      if (this.#isClosed) throw this.#closedError();
+      // Nothing has been sent yet.
+      const origin = { component: 'database', adapter: this.adapter };
+      throw withOutcome(wrapError(error, origin, this.classify), 'not-applied');
+    }
+  }
+
+  #closedError(): InfrastructureError {
+    return new InfrastructureError({
+      code: 'failed-precondition',
+      component: 'database',
+      adapter: this.adapter,
+      message: `the database at ${this.#where} is closed`,
+    });
+  }
+}
+
+/**
+ * One that only reads sees one moment and locks nothing: among transactions that are serializable by their locks, as InnoDB's are, it
+ * is serializable too, where the isolation of that name would lock whatever it reads.
+ */
+function beginText(isolation: Isolation, readOnly: boolean): string {
+  return readOnly
+    ? 'set transaction isolation level repeatable read; start transaction with consistent snapshot, read only'
+    : `set transaction isolation level ${isolation.replace('-', ' ')}; start transaction`;
+}
