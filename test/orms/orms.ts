@@ -1,0 +1,1 @@
+export type { OrmDatabase } from '../../src/database/orm-connection.ts';
