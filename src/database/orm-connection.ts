@@ -1,8 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-import { type ErrorOrigin, InfrastructureError } from '../core/index.ts';
+import { InfrastructureError } from '../core/index.ts';
 import type { Database, ExecuteOptions, TransactionOptions } from './database.ts';
 import type { ArrayResult, StatementResult } from './driver.ts';
+import { isolationOf } from './kysely-bridge.ts';
 
 /** The part of a Database of any schema that an ORM runs on. Kysely's own type is invariant in its schema. */
 export type OrmDatabase = Pick<Database, 'adapter' | 'execute' | 'inTransaction' | 'transaction'>;
@@ -22,11 +23,33 @@ export type Engine = (typeof engines)[keyof typeof engines];
 export function engineOf(adapter: string, orm: string): Engine {
   const engine = new Map<string, Engine>(Object.entries(engines)).get(adapter);
   if (engine !== undefined) return engine;
-  throw new InfrastructureError({
+  const known = Object.keys(engines).join(', ');
+  throw unimplemented(adapter, `${orm} runs on the adapters ${known}, and not on "${adapter}"`);
+}
+
+/** How ORMs ask for a transaction. */
+export interface OrmTransactionSettings {
+  readonly isolationLevel?: keyof typeof isolationOf | undefined;
+  readonly readOnly?: boolean | undefined;
+}
+
+/** Says it as a {@link TransactionOptions}. Throws `unimplemented` for what that has no word for. */
+export function transactionOptions(
+  { isolationLevel, readOnly }: OrmTransactionSettings,
+  adapter: string,
+): TransactionOptions {
+  if (readOnly)
+    throw unimplemented(adapter, 'a transaction cannot be read-only here: leave it out');
+  return isolationLevel === undefined ? {} : { isolation: isolationOf[isolationLevel] };
+}
+
+/** The error of what an ORM offers, and this does not. */
+export function unimplemented(adapter: string, message: string): InfrastructureError {
+  return new InfrastructureError({
     code: 'unimplemented',
     component: 'database',
     adapter,
-    message: `${orm} runs on the adapters ${Object.keys(engines).join(', ')}, and not on "${adapter}"`,
+    message,
   });
 }
 
@@ -64,9 +87,7 @@ export class OrmConnection {
     parameters: readonly unknown[],
     options: ExecuteOptions = {},
   ): Promise<ArrayResult | StatementResult> {
-    return await this.#enter(
-      async () => await this.#database.execute(statement, parameters, options),
-    );
+    return await this.run(async () => await this.#database.execute(statement, parameters, options));
   }
 
   /** Runs `fn` in a transaction, nested in that which it is called in, or which this connection stands for. */
@@ -74,7 +95,7 @@ export class OrmConnection {
     fn: (connection: OrmConnection) => Promise<Result>,
     options?: TransactionOptions,
   ): Promise<Result> {
-    return await this.#enter(
+    return await this.run(
       async () =>
         await this.#database.transaction(async () => {
           const connection = new OrmConnection(this.#database, AsyncLocalStorage.snapshot());
@@ -88,21 +109,37 @@ export class OrmConnection {
   }
 
   /**
-   * Where the caller is in a transaction already, that is the one: it is this connection's, or nested in it, whose statements would wait
+   * Calls `fn` in the transaction. Where the caller is in one already, that is the one: it is this connection's, or nested in it, whose statements would wait
    * for each other.
    */
-  #enter<Result>(fn: () => Promise<Result>): Promise<Result> {
+  async run<Result>(fn: () => Promise<Result>): Promise<Result> {
     if (this.#isOver) throw this.#overError();
-    return this.#inside === undefined || this.#database.inTransaction ? fn() : this.#inside(fn);
+    const isInside = this.#inside === undefined || this.#database.inTransaction;
+    return await (isInside ? fn() : this.#inside(fn));
+  }
+
+  /** Throws `failed-precondition` unless the caller is in the transaction, by whatever it is in that. */
+  assertInside(): void {
+    if (this.#isOver) throw this.#overError();
+    if (!this.#database.inTransaction)
+      throw this.#misuse(
+        'this query builder is one of a transaction: use it in the function of that',
+      );
   }
 
   #overError(): InfrastructureError {
-    const origin: ErrorOrigin = { component: 'database', adapter: this.adapter };
+    return this.#misuse(
+      'this transaction has ended: await everything that belongs to it before its function returns',
+    );
+  }
+
+  #misuse(message: string): InfrastructureError {
+    const { adapter } = this;
     return new InfrastructureError({
       code: 'failed-precondition',
-      ...origin,
-      message:
-        'this transaction has ended: await everything that belongs to it before its function returns',
+      component: 'database',
+      adapter,
+      message,
     });
   }
 }

@@ -6,7 +6,7 @@ import { postgresDatabase } from '../../src/database/postgres/index.ts';
 import { sqliteDatabase } from '../../src/database/sqlite/index.ts';
 import { makePostgresDatabase } from '../services/databases.ts';
 import { service } from '../services/services.ts';
-import type { OrmDatabase } from './orms.ts';
+import type { Database } from '../../src/database/index.ts';
 
 /** A database that ORMs are held to the rules on. */
 export interface OrmTarget {
@@ -15,7 +15,7 @@ export interface OrmTarget {
   readonly missing?: string | undefined;
   /** Makes an empty one. */
   readonly create: () => Promise<{
-    readonly database: OrmDatabase;
+    readonly database: Database;
     readonly remove: () => Promise<void>;
   }>;
 }

@@ -44,5 +44,7 @@ type MapResultRow = (
   joinsNotNullableMap: JoinedTables | undefined,
 ) => unknown;
 
+const internals = drizzle as unknown as { readonly mapResultRow: MapResultRow };
+
 /** Makes the object of a row. Every driver of Drizzle's own uses it, though its types leave it out. */
-export const { mapResultRow } = drizzle as unknown as { readonly mapResultRow: MapResultRow };
+export const mapResultRow: MapResultRow = internals.mapResultRow;

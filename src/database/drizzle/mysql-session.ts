@@ -8,8 +8,7 @@ import type {
   PreparedQueryHKTBase,
 } from 'drizzle-orm/mysql-core';
 
-import { InfrastructureError } from '../../core/index.ts';
-import type { OrmConnection } from '../orm-connection.ts';
+import { type OrmConnection, unimplemented } from '../orm-connection.ts';
 import {
   drizzle,
   type JoinedTables,
@@ -19,7 +18,7 @@ import {
   type SelectedFields,
 } from './library.ts';
 import type { Relations, Tables } from './relations.ts';
-import { transactionOptions } from './transaction-options.ts';
+import { optionsOf } from './transaction-options.ts';
 
 /** What a write gives on MySQL. */
 export interface MySqlWriteResult {
@@ -93,7 +92,7 @@ export class MySqlSession extends mysqlCore.MySqlSession<
     const { connection } = this.#options;
     return await connection.transaction(
       async (inner) => await fn(new NestableTransaction({ ...this.#options, connection: inner })),
-      transactionOptions(config ?? {}, connection.adapter),
+      optionsOf(config ?? {}, connection.adapter),
     );
   }
 }
@@ -160,13 +159,10 @@ class MySqlQuery extends mysqlCore.MySqlPreparedQuery<MySqlPreparedQueryConfig> 
 
   // oxlint-disable-next-line require-yield -- what Drizzle asks for is a generator
   override async *iterator(): AsyncGenerator<never> {
-    throw new InfrastructureError({
-      code: 'unimplemented',
-      component: 'database',
-      adapter: this.#connection.adapter,
-      message:
-        'Drizzle’s iterator() is not there: page through the rows, or use database.query’s stream()',
-    });
+    throw unimplemented(
+      this.#connection.adapter,
+      'Drizzle’s iterator() is not there: page through the rows, or use database.query’s stream()',
+    );
   }
 
   /** MySQL numbers the rows of one statement one after the other, and tells the first number. */

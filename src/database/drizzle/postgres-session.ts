@@ -19,7 +19,7 @@ import {
   type SelectedFields,
 } from './library.ts';
 import type { Relations, Tables } from './relations.ts';
-import { transactionOptions } from './transaction-options.ts';
+import { optionsOf } from './transaction-options.ts';
 
 /** What a statement gives whose columns Drizzle does not know: SQL of your own, or a write without `returning`. */
 export interface PostgresQueryResult<Row = Record<string, unknown>> {
@@ -72,7 +72,7 @@ export class PostgresSession extends pgCore.PgSession<
     const { connection } = this.#options;
     return await connection.transaction(
       async (inner) => await fn(new NestableTransaction({ ...this.#options, connection: inner })),
-      transactionOptions(config, connection.adapter),
+      optionsOf(config, connection.adapter),
     );
   }
 
