@@ -3,8 +3,11 @@ import { tracingChannel, type TracingChannel } from 'node:diagnostics_channel';
 import { type Context, currentContext } from './context.ts';
 import { wrapError } from './errors.ts';
 
-/** Facts of one operation: keys, sizes, counts, statements. Never bodies, parameters, credentials. */
-export type OperationAttributes = Record<string, unknown>;
+/** Facts of one operation: keys, sizes, counts, statements. Never bodies or credentials, nor parameters unless asked for. */
+export type OperationAttributes = Record<string, unknown> & {
+  /** What somebody should look at though the operation may have succeeded, in words. Logs write it at `warn`. */
+  warning?: string;
+};
 
 /** What subscribers get: the same object at the start and at the end of an operation. */
 export interface OperationEvent {

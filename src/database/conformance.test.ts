@@ -171,6 +171,21 @@ const brokenDrivers: Readonly<Record<string, Break>> = {
       return overriding(transaction, { rollback: () => undefined });
     },
   }),
+  'lets read-only transactions write': (driver) => ({
+    begin: async (options) => await driver.begin({ ...options, readOnly: false }),
+  }),
+  'stays read-only after a transaction that was': (driver) => {
+    let stays = false;
+    return {
+      begin: async (options) => {
+        stays ||= options?.readOnly ?? false;
+        return await driver.begin({ ...options, readOnly: stays });
+      },
+    };
+  },
+  'claims transactions beside another': (driver) => ({
+    capabilities: { ...driver.capabilities, independentTransactions: true },
+  }),
   'claims reads beside a transaction': (driver) => ({
     capabilities: { ...driver.capabilities, concurrentReads: true },
   }),

@@ -1,5 +1,6 @@
 import type { ConformanceSuite } from '../core/index.ts';
 import { lifecycleCases } from './conformance/lifecycle.ts';
+import { propagationCases } from './conformance/propagation.ts';
 import { statementCases } from './conformance/statements.ts';
 import type { DatabaseSubject } from './conformance/subject.ts';
 import { transactionCases } from './conformance/transactions.ts';
@@ -10,5 +11,5 @@ export type { ConformanceSchema, DatabaseSubject } from './conformance/subject.t
 /** The rules that every Database keeps. */
 export const databaseConformance: ConformanceSuite<DatabaseSubject, keyof DatabaseCapabilities> = {
   port: 'database',
-  cases: [...statementCases, ...transactionCases, ...lifecycleCases],
+  cases: [...statementCases, ...transactionCases, ...propagationCases, ...lifecycleCases],
 };

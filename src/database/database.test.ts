@@ -416,13 +416,19 @@ describe('kysely › transaction settings', () => {
     expect(asked).toEqual(['repeatable-read', 'read-committed', undefined]);
   });
 
-  it('an access mode is refused', async () => {
-    const { database } = await colliding(0);
-    await expect(
-      database.query
+  it('an access mode is that of our own transactions', async () => {
+    const { database, driver } = await colliding(0);
+    const asked: unknown[] = [];
+    const begin = driver.begin.bind(driver);
+    driver.begin = async (options) => {
+      asked.push(options?.readOnly);
+      return await begin(options);
+    };
+    for (const mode of ['read only', 'read write'] as const)
+      await database.query
         .transaction()
-        .setAccessMode('read only')
-        .execute(async () => undefined),
-    ).rejects.toMatchObject({ code: 'unimplemented' });
+        .setAccessMode(mode)
+        .execute(async () => undefined);
+    expect(asked).toEqual([true, false]);
   });
 });

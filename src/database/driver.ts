@@ -12,6 +12,11 @@ export type DatabaseCapabilities = {
   readonly transactionalDdl: boolean;
   /** A statement that fails inside of a transaction undoes itself alone. When not, the transaction, or its savepoint, is lost with it. */
   readonly statementRollback: boolean;
+  /**
+   * A transaction, or a write outside of any, goes on while whoever asks for it has another transaction open, which is suspended.
+   * When not, it would wait for that one forever, and is refused.
+   */
+  readonly independentTransactions: boolean;
   /** {@link DatabaseDriver.listen}: what one connection notifies, listeners in every process hear. */
   readonly notifications: boolean;
 };
@@ -96,6 +101,10 @@ export interface StreamOptions {
 export interface DatabaseDriver extends Driver {
   readonly capabilities: DatabaseCapabilities;
   readonly dialect: SqlDialect;
+  /** How far transactions are kept apart that do not say. */
+  readonly isolation: Isolation;
+  /** How many connections there are for transactions, at most. Default: no limit that matters. */
+  readonly maxTransactions?: number | undefined;
   /** Runs one statement outside of any transaction; it takes effect by itself, or not at all. MAY answer at once. */
   execute(
     query: CompiledQuery,

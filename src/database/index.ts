@@ -1,9 +1,4 @@
-export {
-  Database,
-  type DatabaseOptions,
-  type ExecuteOptions,
-  type TransactionOptions,
-} from './database.ts';
+export { Database, type DatabaseOptions, type ExecuteOptions } from './database.ts';
 export type {
   ArrayResult,
   BeginOptions,
@@ -21,4 +16,5 @@ export type {
 } from './driver.ts';
 export type { AppliedMigrations, MigrateOptions, Migration } from './migrations.ts';
 export { type Parameter, PreparedQuery } from './prepared-query.ts';
+export type { Propagation, TransactionOptions } from './transaction-options.ts';
 export type { TransactionCallback } from './transaction-scope.ts';

@@ -13,6 +13,7 @@ import {
 } from 'kysely';
 
 import { InfrastructureError } from '../core/index.ts';
+import type { Ambient } from './ambient.ts';
 import type {
   Isolation,
   SqlDialect,
@@ -20,18 +21,22 @@ import type {
   StatementStream,
   StreamOptions,
 } from './driver.ts';
+import type { TransactionOptions } from './transaction-options.ts';
 import type { TransactionScope } from './transaction-scope.ts';
 
 /** What the bridge needs of a Database: to run statements, in a given transaction or in the ambient one. */
 export interface StatementRunner {
-  readonly ambientScope: TransactionScope | undefined;
+  readonly ambient: Ambient;
   execute(
     query: CompiledQuery,
     signal: AbortSignal | undefined,
     scope?: TransactionScope,
   ): Promise<StatementResult>;
   stream(query: CompiledQuery, options: StreamOptions, scope?: TransactionScope): StatementStream;
-  begin(parent: TransactionScope | undefined, isolation?: Isolation): Promise<TransactionScope>;
+  begin(
+    parent: TransactionScope | undefined,
+    options: Pick<TransactionOptions, 'isolation' | 'readOnly'>,
+  ): Promise<TransactionScope>;
 }
 
 interface SignalOptions {
@@ -61,7 +66,14 @@ class BridgeExecutor extends DefaultQueryExecutor {
 
   constructor(runner: StatementRunner, dialect: Dialect, plugins: readonly KyselyPlugin[]) {
     const connections: ConnectionProvider = {
-      provideConnection: async (consumer) => await consumer(new BridgeConnection(runner)),
+      provideConnection: async (consumer) => {
+        const connection = new BridgeConnection(runner);
+        try {
+          return await consumer(connection);
+        } finally {
+          connection.end();
+        }
+      },
     };
     super(dialect.createQueryCompiler(), dialect.createAdapter(), connections, [...plugins]);
     this.#runner = runner;
@@ -130,6 +142,7 @@ async function transform<Row>(
 /** What Kysely's own transactions, which hand out a transaction object, hold on to. */
 class BridgeConnection implements DatabaseConnection {
   readonly #runner: StatementRunner;
+  #hasEnded = false;
   /** The levels opened through this connection: the transaction, and its savepoints by name. */
   readonly #levels: { readonly name: string | undefined; readonly scope: TransactionScope }[] = [];
 
@@ -141,6 +154,7 @@ class BridgeConnection implements DatabaseConnection {
     query: CompiledQuery,
     options?: SignalOptions,
   ): Promise<QueryResult<Row>> {
+    this.#refuseIfEnded();
     return (await this.#runner.execute(query, options?.signal, this.#current)) as QueryResult<Row>;
   }
 
@@ -149,6 +163,7 @@ class BridgeConnection implements DatabaseConnection {
     chunkSize: number,
     options?: SignalOptions,
   ): AsyncIterableIterator<QueryResult<Row>> {
+    this.#refuseIfEnded();
     const stream = this.#runner.stream(
       query,
       { chunkSize, signal: options?.signal },
@@ -158,11 +173,17 @@ class BridgeConnection implements DatabaseConnection {
   }
 
   /** Inside an ambient transaction, Kysely's transaction is nested in it. */
-  async begin(isolation: Isolation | undefined): Promise<void> {
+  async begin(options: Pick<TransactionOptions, 'isolation' | 'readOnly'>): Promise<void> {
+    this.#refuseIfEnded();
     this.#levels.push({
       name: undefined,
-      scope: await this.#runner.begin(this.#runner.ambientScope, isolation),
+      scope: await this.#runner.begin(this.#runner.ambient.scope, options),
     });
+  }
+
+  /** From now on whoever still has it is refused, for what it runs would be part of no transaction. */
+  end(): void {
+    this.#hasEnded = true;
   }
 
   async commit(): Promise<void> {
@@ -177,7 +198,7 @@ class BridgeConnection implements DatabaseConnection {
   }
 
   async savepoint(name: string): Promise<void> {
-    this.#levels.push({ name, scope: await this.#runner.begin(this.#current) });
+    this.#levels.push({ name, scope: await this.#runner.begin(this.#current, {}) });
   }
 
   async releaseSavepoint(name: string): Promise<void> {
@@ -190,6 +211,13 @@ class BridgeConnection implements DatabaseConnection {
     const index = this.#find(name);
     while (this.#levels.length > index) await this.#pop().rollback();
     await this.savepoint(name);
+  }
+
+  #refuseIfEnded(): void {
+    if (this.#hasEnded)
+      throw refusal(
+        'this transaction, or this connection, has ended: await everything that belongs to it before its function returns',
+      );
   }
 
   get #current(): TransactionScope | undefined {
@@ -236,16 +264,11 @@ class BridgeDriver implements KyselyDriver {
     connection: DatabaseConnection,
     settings: TransactionSettings,
   ): Promise<void> {
-    if (settings.accessMode !== undefined) {
-      throw new InfrastructureError({
-        code: 'unimplemented',
-        component: 'database',
-        message: 'this database has one access mode: begin the transaction without setting it',
-      });
-    }
-    await bridged(connection).begin(
-      settings.isolationLevel && isolationOf[settings.isolationLevel],
-    );
+    const { isolationLevel, accessMode } = settings;
+    await bridged(connection).begin({
+      isolation: isolationLevel && isolationOf[isolationLevel],
+      readOnly: accessMode && accessMode === 'read only',
+    });
   }
 
   async commitTransaction(connection: DatabaseConnection): Promise<void> {

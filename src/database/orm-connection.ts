@@ -1,9 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
 import { InfrastructureError } from '../core/index.ts';
-import type { Database, ExecuteOptions, TransactionOptions } from './database.ts';
+import type { Database, ExecuteOptions } from './database.ts';
 import type { ArrayResult, StatementResult } from './driver.ts';
 import { isolationOf } from './kysely-bridge.ts';
+import type { TransactionOptions } from './transaction-options.ts';
 
 /** The part of a Database of any schema that an ORM runs on. Kysely's own type is invariant in its schema. */
 export type OrmDatabase = Pick<Database, 'adapter' | 'execute' | 'inTransaction' | 'transaction'>;
@@ -33,14 +34,12 @@ export interface OrmTransactionSettings {
   readonly readOnly?: boolean | undefined;
 }
 
-/** Says it as a {@link TransactionOptions}. Throws `unimplemented` for what that has no word for. */
-export function transactionOptions(
-  { isolationLevel, readOnly }: OrmTransactionSettings,
-  adapter: string,
-): TransactionOptions {
-  if (readOnly)
-    throw unimplemented(adapter, 'a transaction cannot be read-only here: leave it out');
-  return isolationLevel === undefined ? {} : { isolation: isolationOf[isolationLevel] };
+/** Says it as a {@link TransactionOptions}. */
+export function transactionOptions({
+  isolationLevel,
+  readOnly,
+}: OrmTransactionSettings): TransactionOptions {
+  return { isolation: isolationLevel && isolationOf[isolationLevel], readOnly };
 }
 
 /** The error of what an ORM offers, and this does not. */

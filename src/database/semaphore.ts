@@ -41,12 +41,13 @@ export class Semaphore {
   }
 
   /**
-   * Takes a place. Throws `cancelled` or `deadline-exceeded` when the signal is aborted, or `resource-exhausted` with the number
+   * Takes a place, and gives how long it was waited for, in milliseconds; undefined when one was free. Throws `cancelled` or `deadline-exceeded` when the signal is aborted, or `resource-exhausted` with the number
    * of those who wait; each with outcome `not-applied`.
    */
-  async acquire({ timeout, signal }: AcquireOptions): Promise<void> {
+  async acquire({ timeout, signal }: AcquireOptions): Promise<number | undefined> {
     if (signal?.aborted) throw abortedBefore(signal);
-    if (this.tryAcquire()) return;
+    if (this.tryAcquire()) return undefined;
+    const startedAt = performance.now();
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const waiter: Waiter = { admit: resolve, refuse: reject };
     // Whoever gives up leaves the queue in the same step, or a place given to it would be lost.
@@ -63,6 +64,7 @@ export class Semaphore {
     this.#waiters.add(waiter);
     try {
       await promise;
+      return performance.now() - startedAt;
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener('abort', onAbort);

@@ -1,5 +1,5 @@
 import { InfrastructureError } from '../core/index.ts';
-import type { BeginOptions, DatabaseDriver, DriverTransaction } from './driver.ts';
+import type { BeginOptions, DatabaseDriver, DriverTransaction, Isolation } from './driver.ts';
 import { Semaphore } from './semaphore.ts';
 
 /** What runs when a transaction has ended. */
@@ -12,6 +12,16 @@ interface RegisteredCallback {
   readonly on: 'commit' | 'rollback';
   readonly scope: TransactionScope;
   readonly callback: TransactionCallback;
+}
+
+/** How an outermost transaction is opened. */
+export interface ScopeOptions extends BeginOptions {
+  /** The caller's other transactions, which wait for this one to end. */
+  readonly suspended?: readonly TransactionScope[] | undefined;
+  /** Called once the connection has been let go of. */
+  readonly onReleased?: (() => void) | undefined;
+  /** Whether those nested directly in it count as outermost for what runs after a transaction. For tests, which undo everything. */
+  readonly isForTest?: boolean | undefined;
 }
 
 let savepoints = 0;
@@ -29,24 +39,64 @@ export class TransactionScope {
   readonly #savepoint: string | undefined;
   readonly #turn = new Semaphore('a transaction whose nested transaction is still open', 1);
   readonly #callbacks: RegisteredCallback[];
+  readonly #options: ScopeOptions;
+  readonly #outermost: TransactionScope;
+  /** How far it is kept apart from others, as was asked for. */
+  readonly isolation: Isolation;
   #state: 'active' | 'committed' | 'rolled back' = 'active';
   /** Why this level holds work of a nested one that failed and could not be undone alone. */
   #leftover: unknown;
 
   private constructor(
     transaction: DriverTransaction,
-    parent?: TransactionScope,
-    savepoint?: string,
+    isolation: Isolation,
+    options: ScopeOptions,
+    outer?: { readonly parent: TransactionScope; readonly savepoint: string },
   ) {
     this.#transaction = transaction;
-    this.#parent = parent;
-    this.#savepoint = savepoint;
-    this.#callbacks = parent === undefined ? [] : parent.#callbacks;
+    this.isolation = isolation;
+    this.#options = options;
+    this.#parent = outer?.parent;
+    this.#savepoint = outer?.savepoint;
+    this.#outermost = outer === undefined ? this : outer.parent.#outermost;
+    this.#callbacks = outer === undefined || this.#callsBackItself ? [] : outer.parent.#callbacks;
   }
 
   /** Opens an outermost transaction. */
-  static async begin(driver: DatabaseDriver, options: BeginOptions): Promise<TransactionScope> {
-    return new TransactionScope(await driver.begin(options));
+  static async begin(driver: DatabaseDriver, options: ScopeOptions): Promise<TransactionScope> {
+    const { signal, isolation, readOnly, lock } = options;
+    const transaction = await driver.begin({ signal, isolation, readOnly, lock });
+    return new TransactionScope(transaction, isolation ?? driver.isolation, options);
+  }
+
+  /** Whether statements in it that write are refused. */
+  get isReadOnly(): boolean {
+    return this.#options.readOnly ?? false;
+  }
+
+  /** How long it waited for its connection, in milliseconds; undefined when it had one at once. */
+  get waitedMs(): number | undefined {
+    return this.#transaction.waitedMs;
+  }
+
+  /** The outermost transactions that wait while what was begun beside this one runs: its own, and those that wait for it already. */
+  get suspending(): readonly TransactionScope[] {
+    return [...(this.#options.suspended ?? []), this.#outermost];
+  }
+
+  /** Whether this is the transaction of a test, which stands for there being none. */
+  get isTestRoot(): boolean {
+    return this.#parent === undefined && this.isForTest;
+  }
+
+  /** Whether this is in the transaction of a test, or is that. */
+  get isForTest(): boolean {
+    return this.#options.isForTest ?? false;
+  }
+
+  /** Whether what runs after a transaction is due when this level has settled. */
+  get #callsBackItself(): boolean {
+    return this.#parent === undefined || this.#parent.isTestRoot;
   }
 
   /** Opens a transaction nested in this one, once no other is. */
@@ -58,7 +108,10 @@ export class TransactionScope {
       savepoints += 1;
       const name = `underpin_${savepoints}`;
       await this.#transaction.savepoint(name);
-      return new TransactionScope(this.#transaction, this, name);
+      return new TransactionScope(this.#transaction, this.isolation, this.#options, {
+        parent: this,
+        savepoint: name,
+      });
     } catch (error) {
       this.#turn.release();
       throw error;
@@ -113,6 +166,8 @@ export class TransactionScope {
       } catch (error) {
         this.#state = 'rolled back';
         throw error;
+      } finally {
+        this.#options.onReleased?.();
       }
       return;
     }
@@ -132,7 +187,11 @@ export class TransactionScope {
     if (this.#state !== 'active') return;
     this.#state = 'rolled back';
     if (this.#parent === undefined) {
-      await this.#transaction.rollback();
+      try {
+        await this.#transaction.rollback();
+      } finally {
+        this.#options.onReleased?.();
+      }
       return;
     }
     try {
@@ -143,10 +202,11 @@ export class TransactionScope {
   }
 
   /**
-   * What is to run once the outermost level has settled: the commit callbacks of levels that took effect and the rollback
+   * What is to run once this level has settled, if it is the outermost: the commit callbacks of levels that took effect and the rollback
    * callbacks of those that did not, in the order in which they were registered.
    */
   dueCallbacks(): readonly TransactionCallback[] {
+    if (!this.#callsBackItself) return [];
     return this.#callbacks
       .filter(({ on, scope }) => (on === 'commit') === scope.#tookEffect())
       .map(({ callback }) => callback);
@@ -154,7 +214,8 @@ export class TransactionScope {
 
   #tookEffect(): boolean {
     return (
-      this.#state === 'committed' && (this.#parent === undefined || this.#parent.#tookEffect())
+      this.#state === 'committed' &&
+      (this.#parent === undefined || this.#callsBackItself || this.#parent.#tookEffect())
     );
   }
 

@@ -16,7 +16,7 @@ const severeCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ]);
 
 /**
- * Writes a line for each operation of every component: at `debug` when it succeeded; when it failed, at `error` if the
+ * Writes a line for each operation of every component: at `debug` when it succeeded, at `warn` when it has a warning; when it failed, at `error` if the
  * infrastructure is at fault (`unavailable`, `deadline-exceeded`, `resource-exhausted`, `data-loss`, `internal`, or an error that
  * is none of ours), else at `warn`. Returns the function that ends it.
  *
@@ -36,14 +36,18 @@ export function logOperations(logger: Logger): () => void {
         attributes,
       };
       const name = `${component}.${operation}`;
-      if (level === 'debug') logger.debug(fields, name);
+      if (error === undefined)
+        logger[level](
+          fields,
+          attributes.warning === undefined ? name : `${name}: ${attributes.warning}`,
+        );
       else logger[level]({ ...fields, err: error }, `${name} failed${reasonOf(error)}`);
     },
   });
 }
 
-function levelOf({ error }: OperationEvent): 'debug' | 'warn' | 'error' {
-  if (error === undefined) return 'debug';
+function levelOf({ error, attributes }: OperationEvent): 'debug' | 'warn' | 'error' {
+  if (error === undefined) return attributes.warning === undefined ? 'debug' : 'warn';
   return InfrastructureError.is(error) && !severeCodes.has(error.code) ? 'warn' : 'error';
 }
 

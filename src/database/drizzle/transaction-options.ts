@@ -1,7 +1,7 @@
 import type { PgTransactionConfig } from 'drizzle-orm/pg-core';
 
-import type { TransactionOptions } from '../database.ts';
 import { transactionOptions, unimplemented } from '../orm-connection.ts';
+import type { TransactionOptions } from '../transaction-options.ts';
 
 /** What Drizzle's dialects take for a transaction. */
 export interface DrizzleTransactionConfig extends PgTransactionConfig {
@@ -16,5 +16,6 @@ export function optionsOf(config: DrizzleTransactionConfig, adapter: string): Tr
       adapter,
       'a transaction takes neither "deferrable" nor "withConsistentSnapshot" here: leave it out',
     );
-  return transactionOptions({ isolationLevel, readOnly: accessMode === 'read only' }, adapter);
+  const readOnly = accessMode === undefined ? undefined : accessMode === 'read only';
+  return transactionOptions({ isolationLevel, readOnly });
 }

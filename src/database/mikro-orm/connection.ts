@@ -86,6 +86,7 @@ export class DatabaseConnection extends mikroSql.AbstractSqlConnection {
     // Nested in one that MikroORM began by itself.
     if (outer === undefined) return await super.transactional(fn, options);
     this.#refuseSessionContext(sessionContext);
+    const propagation = asksForNew(options) ? 'requires-new' : undefined;
     await this.ensureConnection();
     const { EventType } = core;
     await events?.dispatchEvent(EventType.beforeTransactionStart, ctx);
@@ -106,7 +107,7 @@ export class DatabaseConnection extends mikroSql.AbstractSqlConnection {
           }
         },
         // Whoever runs it again needs an entity manager that has not been through it.
-        { ...transactionOptions(options, this.#database.adapter), retries: 0 },
+        { ...transactionOptions(options), propagation, retries: 0 },
       );
     } catch (error) {
       await events?.dispatchEvent(EventType.afterTransactionRollback, context);
@@ -231,6 +232,12 @@ export class DatabaseConnection extends mikroSql.AbstractSqlConnection {
         'a session context cannot be set here: set it by a statement at the beginning of the transaction',
       );
   }
+}
+
+/** MikroORM hands on what its user asked for, though its type leaves that out. */
+function asksForNew(options: TransactionalOptions): boolean {
+  const { REQUIRES_NEW } = core.TransactionPropagation;
+  return 'propagation' in options && options.propagation === REQUIRES_NEW;
 }
 
 function isList(params: readonly unknown[] | Dictionary): params is readonly unknown[] {

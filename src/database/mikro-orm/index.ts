@@ -6,6 +6,7 @@ import type {
   EntityClass,
   EntitySchema,
   MikroORM,
+  TransactionOptions,
 } from '@mikro-orm/core';
 import type { AbstractSqlPlatform, SqlEntityManager, SqlOptions } from '@mikro-orm/sql';
 
@@ -15,6 +16,7 @@ import { engineOf, unimplemented } from '../orm-connection.ts';
 import { DatabaseConnection, type MikroDatabase } from './connection.ts';
 import { core, mikroSql } from './library.ts';
 import { PostgresPlatform, SqlitePlatform } from './platforms.ts';
+import { propagated } from './propagation.ts';
 
 /** What entities are declared by: `defineEntity`, `EntitySchema`, or a class. */
 export type MikroEntity = EntityClass<AnyEntity> | EntitySchema;
@@ -28,6 +30,7 @@ export type MikroOrmOptions = Omit<
   | 'ensureDatabase'
   | 'entities'
   | 'entitiesTs'
+  | 'entityManager'
   | 'host'
   | 'password'
   | 'pool'
@@ -95,10 +98,23 @@ export function mikroOrmOn<
       super(config, host);
     }
   }
+  class Manager extends mikroSql.SqlEntityManager<MikroDriver> {
+    override async transactional<Result>(
+      fn: (em: this) => Promise<Result> | Result,
+      transaction: TransactionOptions = {},
+    ): Promise<Result> {
+      return await propagated(
+        host,
+        transaction,
+        async (left) => await super.transactional(fn, left),
+      );
+    }
+  }
   return new core.MikroORM<MikroDriver, SqlEntityManager<MikroDriver>, Entities>({
     dbName: database.adapter,
     ...options,
     driver: Driver,
+    entityManager: Manager,
     entities,
     ensureDatabase: false,
   });

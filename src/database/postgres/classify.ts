@@ -83,7 +83,8 @@ const rules: Readonly<Record<string, Rule>> = {
   '25': { code: 'failed-precondition' },
   '25006': {
     code: 'permission-denied',
-    advice: 'this server or transaction is read-only, such as a standby: write to the primary',
+    advice:
+      'the transaction is read-only, by its readOnly or on a standby: leave that out, or write to the primary',
   },
   '25P02': {
     code: 'failed-precondition',

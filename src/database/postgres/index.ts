@@ -36,6 +36,8 @@ export interface PostgresDatabaseOptions extends DatabaseOptions {
   readonly connectTimeout?: Duration;
   /** How long a connection may be idle before it is closed. Default 30 s. */
   readonly idleTimeout?: Duration;
+  /** How long a connection may live before another takes its place, once nobody has it; 0 for no limit. Default 30 min. */
+  readonly maxLifetime?: Duration;
   /** How long a statement may take; those of migrations may take as long as they need. 0 for no limit. Default 60 s. */
   readonly statementTimeout?: Duration;
   /** What the server calls this application in `pg_stat_activity`. Default `underpin`. */
@@ -89,6 +91,7 @@ export function postgresDatabase<Schema = unknown>(
     waitTimeout: bounded(options.waitTimeout ?? '10s'),
     connectTimeout: bounded(options.connectTimeout ?? '5s'),
     idleTimeout: bounded(options.idleTimeout ?? '30s'),
+    maxLifetime: bounded(options.maxLifetime ?? '30m'),
     statementTimeout: bounded(options.statementTimeout ?? '60s'),
     applicationName: options.applicationName ?? 'underpin',
     isolation,

@@ -60,6 +60,8 @@ export interface PostgresDriverOptions {
   readonly connectTimeout: number;
   readonly idleTimeout: number;
   /** 0 for none. */
+  readonly maxLifetime: number;
+  /** 0 for none. */
   readonly statementTimeout: number;
   readonly applicationName: string;
   readonly isolation: Isolation;
@@ -93,6 +95,7 @@ export class PostgresDriver implements DatabaseDriver {
     boundedStreams: true,
     transactionalDdl: true,
     statementRollback: false,
+    independentTransactions: true,
     notifications: true,
   };
   readonly dialect: SqlDialect = {
@@ -101,6 +104,8 @@ export class PostgresDriver implements DatabaseDriver {
     createQueryCompiler: () => new PostgresQueryCompiler(),
     expressions: postgresExpressions,
   };
+  readonly isolation: Isolation;
+  readonly maxTransactions: number;
   readonly classify: Classify;
   readonly #options: PostgresDriverOptions;
   readonly #where: string;
@@ -114,6 +119,8 @@ export class PostgresDriver implements DatabaseDriver {
 
   constructor(options: PostgresDriverOptions) {
     this.#options = options;
+    this.isolation = options.isolation;
+    this.maxTransactions = options.poolSize;
     const { host, port, database } = options.target;
     this.#where = `${host}:${port}/${database}`;
     this.classify = classifyPostgres(this.#where);
@@ -194,7 +201,8 @@ export class PostgresDriver implements DatabaseDriver {
       const result = await session.execute(query.sql, values, { signal, rowMode });
       // The connection is closed on its release, and the server rolls back.
       if (session.inTransaction) throw transactionStatementRefused();
-      return result;
+      const { waitedMs } = session;
+      return waitedMs === undefined ? result : { ...result, waitedMs };
     } finally {
       session.release();
     }
@@ -223,12 +231,18 @@ export class PostgresDriver implements DatabaseDriver {
     }
   }
 
-  async begin({ signal, isolation, lock }: BeginOptions = {}): Promise<DriverTransaction> {
+  async begin({
+    signal,
+    isolation,
+    readOnly,
+    lock,
+  }: BeginOptions = {}): Promise<DriverTransaction> {
     const session = await this.#acquire(signal);
     const unlimited = lock !== undefined;
     try {
       const level = (isolation ?? this.#options.isolation).replace('-', ' ');
-      await session.execute(`begin isolation level ${level}`, [], { signal });
+      const mode = readOnly ? ' read only' : '';
+      await session.execute(`begin isolation level ${level}${mode}`, [], { signal });
       if (lock !== undefined) {
         await session.execute('set local statement_timeout = 0');
         // Before the first statement that sees data, and by the lock's name, of which the server takes a number.
@@ -251,17 +265,20 @@ export class PostgresDriver implements DatabaseDriver {
   }
 
   async #acquire(signal: AbortSignal | undefined): Promise<PostgresSession> {
-    await this.#places.acquire({ timeout: this.#options.waitTimeout, signal });
+    const startedAt = performance.now();
+    const waited = await this.#places.acquire({ timeout: this.#options.waitTimeout, signal });
     try {
+      const isAtHand = waited === undefined && this.#pool.idleCount > 0;
       const client = await this.#connect(signal);
-      const session: PostgresSession = new PostgresSession(
-        client,
-        this.#options.statementTimeout,
-        () => {
+      const session: PostgresSession = new PostgresSession(client, {
+        statementTimeout: this.#options.statementTimeout,
+        // One that had to be made was waited for as well.
+        waitedMs: isAtHand ? undefined : performance.now() - startedAt,
+        onRelease: () => {
           this.#sessions.delete(session);
           this.#places.release();
         },
-      );
+      });
       this.#sessions.add(session);
       return session;
     } catch (error) {
@@ -291,8 +308,8 @@ export class PostgresDriver implements DatabaseDriver {
   }
 
   #config(): PoolConfig {
-    const { target, poolSize, connectTimeout, idleTimeout, statementTimeout, applicationName } =
-      this.#options;
+    const { target, poolSize, connectTimeout, idleTimeout, maxLifetime } = this.#options;
+    const { statementTimeout, applicationName } = this.#options;
     return {
       host: target.host,
       port: target.port,
@@ -303,6 +320,7 @@ export class PostgresDriver implements DatabaseDriver {
       max: poolSize,
       connectionTimeoutMillis: connectTimeout,
       idleTimeoutMillis: idleTimeout,
+      maxLifetimeSeconds: maxLifetime / 1000,
       application_name: applicationName,
       keepAlive: true,
       types: resultTypes,

@@ -43,6 +43,10 @@ export class PostgresTransaction implements DriverTransaction {
     this.#unlimited = unlimited;
   }
 
+  get waitedMs(): number | undefined {
+    return this.#session.waitedMs;
+  }
+
   async execute(
     { sql, parameters, query }: CompiledQuery,
     signal?: AbortSignal,

@@ -29,12 +29,22 @@ export interface ExecuteOptions extends AnswerOptions {
   readonly rowMode?: RowMode | undefined;
 }
 
+/** What {@link PostgresSession} is made of, beside its connection. */
+export interface PostgresSessionOptions {
+  /** The server's limit for a statement, in milliseconds; 0 for none. */
+  readonly statementTimeout: number;
+  /** How long the connection was waited for, in milliseconds, if it was. */
+  readonly waitedMs: number | undefined;
+  readonly onRelease: () => void;
+}
+
 /** One connection of the pool while somebody has it. Statements run one after the other. */
 export class PostgresSession {
   readonly #client: PoolClient;
-  /** The server's limit for a statement, in milliseconds; 0 for none. */
   readonly #statementTimeout: number;
   readonly #onRelease: () => void;
+  /** How long it was waited for, in milliseconds; undefined when it was there. */
+  readonly waitedMs: number | undefined;
   #tail: Promise<unknown> = Promise.resolve();
   #pending = 0;
   /** Stops the wait for what is running. */
@@ -45,8 +55,12 @@ export class PostgresSession {
   /** Why it was cut, if somebody said so. */
   #reason: InfrastructureError | undefined;
 
-  constructor(client: PoolClient, statementTimeout: number, onRelease: () => void) {
+  constructor(
+    client: PoolClient,
+    { statementTimeout, waitedMs, onRelease }: PostgresSessionOptions,
+  ) {
     this.#client = client;
+    this.waitedMs = waitedMs;
     this.#statementTimeout = statementTimeout;
     this.#onRelease = onRelease;
   }

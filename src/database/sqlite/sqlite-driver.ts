@@ -74,6 +74,7 @@ export class SqliteDriver implements DatabaseDriver {
     createQueryCompiler: () => new QueryCompiler(),
     expressions: sqliteExpressions,
   };
+  readonly isolation = 'serializable';
   readonly classify: Classify;
   readonly #options: SqliteDriverOptions;
   readonly #isMemory: boolean;
@@ -95,6 +96,7 @@ export class SqliteDriver implements DatabaseDriver {
           boundedStreams: false,
           transactionalDdl: true,
           statementRollback: true,
+          independentTransactions: false,
           notifications: false,
         }
       : {
@@ -102,6 +104,7 @@ export class SqliteDriver implements DatabaseDriver {
           boundedStreams: true,
           transactionalDdl: true,
           statementRollback: true,
+          independentTransactions: false,
           notifications: false,
         };
     this.classify = classifySqlite(options.file);
@@ -223,19 +226,47 @@ export class SqliteDriver implements DatabaseDriver {
     yield* inChunks(await this.execute(query, signal), chunkSize);
   }
 
-  /** Every transaction holds the one write lock: it is serializable, and needs no other lock. */
-  async begin({ signal }: BeginOptions = {}): Promise<DriverTransaction> {
-    await this.#writing.acquire({ timeout: this.#options.waitTimeout, signal });
+  /**
+   * Every transaction holds the one write lock: it is serializable, and needs no other lock. One that is read-only holds a connection
+   * of the streams' instead, at one moment in time.
+   */
+  async begin({ signal, readOnly = false }: BeginOptions = {}): Promise<DriverTransaction> {
+    if (readOnly && !this.#isMemory) return await this.#beginReading(signal);
+    const waitedMs = await this.#writing.acquire({ timeout: this.#options.waitTimeout, signal });
+    const release = (): void => {
+      this.#writing.release();
+    };
     try {
       const writer = this.#open;
       // Taking the write lock at once: a transaction that first reads and then writes could find that another process has
       // written meanwhile, and would have to be run again.
       await this.#untilNotBusy(() => writer.execute('begin immediate', []), signal);
-      return new SqliteTransaction(writer, () => {
-        this.#writing.release();
-      });
+      return new SqliteTransaction(writer, { release, readOnly, waitedMs });
     } catch (error) {
-      this.#writing.release();
+      release();
+      throw error;
+    }
+  }
+
+  async #beginReading(signal: AbortSignal | undefined): Promise<DriverTransaction> {
+    const waitedMs = await this.#streaming.acquire({ timeout: this.#options.waitTimeout, signal });
+    let connection: SqliteConnection | undefined;
+    const release = (): void => {
+      this.#streaming.release();
+      if (connection !== undefined) this.#retire(connection);
+    };
+    try {
+      const reader = (connection = this.#idleStreams.pop() ?? this.#connectReader());
+      this.#openStreams.add(reader);
+      await this.#untilNotBusy(() => {
+        if (!reader.inTransaction) reader.execute('begin', []);
+        // The moment that it sees is that of its first read.
+        reader.execute('select 1 from sqlite_schema', []);
+      }, signal);
+      return new SqliteTransaction(reader, { release, readOnly: true, waitedMs });
+    } catch (error) {
+      if (connection?.native.isOpen && connection.inTransaction) connection.execute('rollback', []);
+      release();
       throw error;
     }
   }
@@ -254,9 +285,10 @@ export class SqliteDriver implements DatabaseDriver {
     execution: Execution,
     signal: AbortSignal | undefined,
   ): Promise<StatementResult> {
-    await this.#writing.acquire({ timeout: this.#options.waitTimeout, signal });
+    const waitedMs = await this.#writing.acquire({ timeout: this.#options.waitTimeout, signal });
     try {
-      return await this.#untilNotBusy(() => this.#executeAlone(execution), signal);
+      const result = await this.#untilNotBusy(() => this.#executeAlone(execution), signal);
+      return waitedMs === undefined ? result : { ...result, waitedMs };
     } finally {
       this.#writing.release();
     }

@@ -11,21 +11,36 @@ import type {
 } from '../driver.ts';
 import { endsTransaction } from '../transaction-statements.ts';
 import type { SqliteConnection } from './connection.ts';
+import { isBusy, isRefusedWrite } from './classify.ts';
 import { executeOn, paced, transactionStatementRefused } from './execution.ts';
 import { toSqliteValues } from './parameters.ts';
 import { kindOf, kindOfText, type StatementKind } from './routing.ts';
 
-/** The open transaction of the connection that writes. */
+/** What {@link SqliteTransaction} is made of, beside its connection. */
+export interface SqliteTransactionOptions {
+  /** Lets go of the connection. */
+  readonly release: () => void;
+  readonly readOnly: boolean;
+  /** How long it waited for the connection, if it did. */
+  readonly waitedMs: number | undefined;
+}
+
+/** The open transaction of the connection that writes, or of one that reads. */
 export class SqliteTransaction implements DriverTransaction {
   readonly #connection: SqliteConnection;
-  readonly #release: () => void;
+  readonly #options: SqliteTransactionOptions;
   readonly #streams = new Set<Iterator<unknown>>();
   #isOver = false;
   #broken: Error | undefined;
 
-  constructor(connection: SqliteConnection, release: () => void) {
+  constructor(connection: SqliteConnection, options: SqliteTransactionOptions) {
     this.#connection = connection;
-    this.#release = release;
+    this.#options = options;
+    if (options.readOnly) connection.native.exec('pragma query_only = on');
+  }
+
+  get waitedMs(): number | undefined {
+    return this.#options.waitedMs;
   }
 
   execute(query: CompiledQuery, _signal?: AbortSignal, rowMode?: RowMode): StatementResult {
@@ -92,7 +107,7 @@ export class SqliteTransaction implements DriverTransaction {
       } catch (error) {
         if (connection.native.isOpen && connection.inTransaction)
           connection.execute('rollback', []);
-        throw error;
+        throw this.#told(error);
       }
     });
   }
@@ -110,7 +125,10 @@ export class SqliteTransaction implements DriverTransaction {
       for (const stream of this.#streams) stream.return?.();
       fn(this.#connection);
     } finally {
-      this.#release();
+      const { readOnly, release } = this.#options;
+      if (readOnly && this.#connection.native.isOpen)
+        this.#connection.native.exec('pragma query_only = off');
+      release();
     }
   }
 
@@ -140,9 +158,28 @@ export class SqliteTransaction implements DriverTransaction {
         !this.#connection.inTransaction
       )
         this.#broken = error;
-      throw error;
+      throw this.#told(error);
     }
     throw this.#broken;
+  }
+
+  /** What is to be told of an error that means something else inside of a transaction. */
+  #told(error: unknown): unknown {
+    const origin = { component: 'database', adapter: 'sqlite', cause: error } as const;
+    // The lock of its own file it has since its beginning: this is about one that was attached.
+    if (isBusy(error))
+      return new InfrastructureError({
+        code: 'aborted',
+        ...origin,
+        message: 'another connection was in the way of this transaction, which may be run again',
+      });
+    if (this.#options.readOnly && isRefusedWrite(error))
+      return new InfrastructureError({
+        code: 'permission-denied',
+        ...origin,
+        message: 'this transaction is read-only, and the statement writes: leave readOnly out',
+      });
+    return error;
   }
 
   #overError(): InfrastructureError {
