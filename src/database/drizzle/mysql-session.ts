@@ -50,7 +50,7 @@ export interface MySqlSessionOptions {
 }
 
 /** Drizzle's statements on MySQL and MariaDB. */
-export class MySqlSession extends mysqlCore.MySqlSession<
+class MySqlSession extends mysqlCore.MySqlSession<
   MySqlResultKind,
   PreparedQueryHKTBase,
   Tables,

@@ -43,11 +43,7 @@ export interface PostgresSessionOptions {
 }
 
 /** Drizzle's statements on PostgreSQL and PGlite. */
-export class PostgresSession extends pgCore.PgSession<
-  PostgresResultKind,
-  Tables,
-  TablesRelationalConfig
-> {
+class PostgresSession extends pgCore.PgSession<PostgresResultKind, Tables, TablesRelationalConfig> {
   readonly #options: PostgresSessionOptions;
 
   constructor(options: PostgresSessionOptions) {

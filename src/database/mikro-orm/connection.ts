@@ -162,8 +162,9 @@ export class DatabaseConnection extends mikroSql.AbstractSqlConnection {
       });
     this.logQuery(text, { query: text, params: [...values], ...shown });
     const next = async (): Promise<{ readonly rows: readonly unknown[] } | undefined> => {
-      const { done, value } = await chunks.next();
-      return done === true ? undefined : value;
+      const result: IteratorResult<{ readonly rows: readonly unknown[] }, unknown> =
+        await chunks.next();
+      return result.done === true ? undefined : result.value;
     };
     try {
       for (;;) {
