@@ -281,7 +281,8 @@ class BridgeConnection implements DatabaseConnection {
   }
 }
 
-const isolationOf: Readonly<Record<IsolationLevel, Isolation>> = {
+/** The isolation that each level of SQL means. */
+export const isolationOf: Readonly<Record<IsolationLevel, Isolation>> = {
   'read uncommitted': 'read-committed',
   'read committed': 'read-committed',
   'repeatable read': 'repeatable-read',

@@ -78,7 +78,7 @@ const failings: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
  * from time to time whether it is back; nobody waits for that.
  */
 export class ReplicatedDriver<Primary extends DatabaseDriver> implements DatabaseDriver {
-  readonly adapter: string;
+  readonly adapter: Primary['adapter'];
   readonly classify: Classify;
   readonly dialect: SqlDialect;
   readonly listen?: (channel: string, listener: NotificationListener) => () => void;

@@ -178,10 +178,7 @@ export class Statements {
     try {
       return await this.#transactions.run(
         async () => await this.execute(query, signal, undefined, rowMode),
-        {
-          signal,
-          readOnly: true,
-        },
+        { signal, readOnly: true },
       );
     } catch (error) {
       throw InfrastructureError.is(error, 'permission-denied') ? refusal : error;

@@ -1,0 +1,289 @@
+import {
+  CheckConstraintViolationException,
+  defineEntity,
+  ForeignKeyConstraintViolationException,
+  NotNullConstraintViolationException,
+  p,
+  raw,
+  SyntaxErrorException,
+  TableNotFoundException,
+  UniqueConstraintViolationException,
+} from '@mikro-orm/core';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import { targets } from '../../../test/orms/targets.ts';
+import { InfrastructureError, systemClock } from '../../core/index.ts';
+import { Database } from '../database.ts';
+import { SqliteDriver } from '../sqlite/sqlite-driver.ts';
+import { type MikroOrm, mikroOrmOn } from './index.ts';
+
+const Author = defineEntity({
+  name: 'Author',
+  properties: {
+    id: p.integer().primary(),
+    name: p.string().unique(),
+    bornAt: p.datetime().nullable(),
+  },
+});
+const Book = defineEntity({
+  name: 'Book',
+  properties: {
+    id: p.integer().primary(),
+    title: p.string(),
+    pages: p.integer().check('pages > 0'),
+    author: () => p.manyToOne(Author),
+  },
+});
+const Sample = defineEntity({
+  name: 'Sample',
+  properties: {
+    id: p.integer().primary(),
+    integer: p.integer().nullable(),
+    bigint: p.bigint().nullable(),
+    boolean: p.boolean().nullable(),
+    double: p.double().nullable(),
+    decimal: p.decimal().precision(10).scale(1).nullable(),
+    text: p.text().nullable(),
+    string: p.string().nullable(),
+    date: p.date().nullable(),
+    datetime: p.datetime().nullable(),
+    time: p.time().nullable(),
+    json: p.json<unknown>().nullable(),
+    array: p.array().nullable(),
+    uuid: p.uuid().nullable(),
+    blob: p.blob().nullable(),
+    bytes: p.uint8array().nullable(),
+    enum: p.enum(['a', 'b']).nullable(),
+  },
+});
+const entities = [Author, Book, Sample] as const;
+
+const given: Readonly<Record<string, unknown>> = {
+  integer: -5,
+  bigint: 2n ** 62n,
+  boolean: true,
+  double: 0.1,
+  decimal: '12.5',
+  text: 'naïve 漢字 🦊 "\\\' ? ?? \\?',
+  string: "'; drop table sample; --",
+  date: '2026-02-03',
+  datetime: new Date('2026-02-03T04:05:06.789Z'),
+  time: '04:05:06',
+  json: { a: [1, null, 'x?'] },
+  array: ['a', 'b'],
+  uuid: '0193e0c4-0000-7000-8000-000000000001',
+  blob: Buffer.from([0, 127, 255]),
+  bytes: Uint8Array.from([0, 127, 255]),
+  enum: 'b',
+};
+
+describe.for(targets)('mikro-orm on $adapter', (target) => {
+  describe.skipIf(target.missing !== undefined)('rules', () => {
+    let database: Database;
+    let remove: () => Promise<void>;
+    let orm: MikroOrm<typeof entities>;
+
+    beforeEach(async () => {
+      ({ database, remove } = await target.create());
+      orm = mikroOrmOn(database, entities);
+      await orm.schema.create();
+    });
+
+    afterEach(async () => {
+      await orm.close();
+      await database.close();
+      await remove();
+    });
+
+    it('every kind of property comes back as it was given', async () => {
+      for (const [name, value] of Object.entries(given)) {
+        const em = orm.em.fork();
+        em.create(Sample, { json: null, [name]: value });
+        await em.flush();
+        const found = await orm.em.fork().findOneOrFail(Sample, { [name]: { $ne: null } });
+        expect(found, name).toMatchObject({ [name]: value });
+        await orm.em.fork().nativeDelete(Sample, {});
+      }
+    });
+
+    it('finds by values of every kind, which are parameters', async () => {
+      const em = orm.em.fork();
+      em.create(Sample, { json: null, ...given });
+      await em.flush();
+      for (const name of ['integer', 'bigint', 'boolean', 'text', 'string', 'datetime', 'uuid'])
+        expect(await orm.em.fork().count(Sample, { [name]: given[name] }), name).toBe(1);
+      expect(await orm.em.fork().count(Sample, { integer: { $in: [-5, 6] } })).toBe(1);
+      expect(await orm.em.fork().count(Sample, { [raw('lower(??)', ['string'])]: 'x?' })).toBe(0);
+    });
+
+    it('flushes several entities with their relations, and loads them', async () => {
+      const em = orm.em.fork();
+      const ada = em.create(Author, { name: 'Ada', bornAt: new Date('1815-12-10T00:00:00Z') });
+      em.create(Book, { title: 'One', pages: 1, author: ada });
+      em.create(Book, { title: 'Two', pages: 2, author: ada });
+      await em.flush();
+      const books = await orm.em
+        .fork()
+        .find(Book, {}, { populate: ['author'], orderBy: { title: 'asc' } });
+      expect(books.map(({ title, author }) => [title, author.name])).toEqual([
+        ['One', 'Ada'],
+        ['Two', 'Ada'],
+      ]);
+      const again = orm.em.fork();
+      const loaded = await again.find(Book, {}, { orderBy: { title: 'asc' } });
+      for (const book of loaded) book.pages += 10;
+      await again.flush();
+      const pages: number[] = [];
+      for await (const book of orm.em.fork().stream(Book, { orderBy: { title: 'asc' } }))
+        pages.push(book.pages);
+      expect(pages).toEqual([11, 12]);
+      await again.upsert(Author, { name: 'Ada', bornAt: null });
+      expect(await orm.em.fork().findOneOrFail(Author, { name: 'Ada' })).toMatchObject({
+        bornAt: null,
+      });
+    });
+
+    it('exceptions are MikroORM’s, and the database’s errors', async () => {
+      const insert = async (text: string): Promise<unknown> => await orm.em.fork().execute(text);
+      const em = orm.em.fork();
+      em.create(Author, { name: 'secret-name' });
+      await em.flush();
+      const cases = [
+        [`insert into author (name) values ('secret-name')`, UniqueConstraintViolationException],
+        ['insert into author (name) values (null)', NotNullConstraintViolationException],
+        [
+          `insert into book (title, pages, author_id) values ('x', 0, 1)`,
+          CheckConstraintViolationException,
+        ],
+        [
+          `insert into book (title, pages, author_id) values ('x', 1, 99)`,
+          ForeignKeyConstraintViolationException,
+        ],
+        ['select * from nowhere', TableNotFoundException],
+        ['selec 1', SyntaxErrorException],
+      ] as const;
+      for (const [text, type] of cases) {
+        const error: unknown = await insert(text).catch((caught: unknown) => caught);
+        expect(error, text).toBeInstanceOf(type);
+        expect(InfrastructureError.is(error), text).toBe(true);
+        expect((error as InfrastructureError).cause).toBeInstanceOf(InfrastructureError);
+        expect(JSON.stringify(error)).not.toMatch(/secret-name/);
+      }
+      const again = orm.em.fork();
+      again.create(Author, { name: 'secret-name' });
+      await expect(again.flush()).rejects.toMatchObject({
+        code: 'already-exists',
+        component: 'database',
+        outcome: 'not-applied',
+      });
+    });
+
+    it('one that it begins and commits by itself is kept apart from the ambient one', async () => {
+      const em = orm.em.fork();
+      await em.begin();
+      em.create(Author, { name: 'Ada' });
+      await em.flush();
+      await em.rollback();
+      expect(await orm.em.fork().count(Author)).toBe(0);
+      const other = orm.em.fork();
+      await other.begin({ isolationLevel: 'serializable' });
+      other.create(Author, { name: 'Bob' });
+      await other.transactional(async (inner) => {
+        inner.create(Author, { name: 'Cyd' });
+        await inner.flush();
+      });
+      await other.commit();
+      expect(await orm.em.fork().count(Author)).toBe(2);
+    });
+
+    it('its Kysely instance is in the transaction, and leads nowhere after it', async () => {
+      const author = { id: 1, name: 'Ada' };
+      let late: (() => Promise<unknown>) | undefined;
+      const failing = orm.em.fork().transactional(async (em) => {
+        const insert = (): Promise<unknown> =>
+          em.getKysely().insertInto('author').values(author).execute();
+        const kysely = em.getKysely();
+        late = async () => await kysely.selectFrom('author').selectAll().execute();
+        await insert();
+        expect(await em.count(Author)).toBe(1);
+        throw new RangeError('undo');
+      });
+      await expect(failing).rejects.toThrow(RangeError);
+      expect(await orm.em.fork().count(Author)).toBe(0);
+      await expect(late?.()).rejects.toMatchObject({ code: 'failed-precondition' });
+    });
+
+    it('a read-only transaction refuses what writes', async () => {
+      const writing = orm.em.fork().transactional(
+        async (em) => {
+          em.create(Author, { name: 'Ada' });
+        },
+        { readOnly: true },
+      );
+      await expect(writing).rejects.toMatchObject({ code: 'permission-denied' });
+    });
+
+    it('its propagation knows the transactions of the database', async () => {
+      const refused = { code: 'failed-precondition' };
+      const nothing = async (): Promise<void> => undefined;
+      await database.transaction(async () => {
+        const em = orm.em.fork();
+        const never = em.transactional(nothing, { propagation: 'never' });
+        await expect(never).rejects.toMatchObject(refused);
+        await em.transactional(nothing, { propagation: 'mandatory' });
+        await em.transactional(
+          async () => {
+            expect(database.inTransaction).toBe(false);
+          },
+          { propagation: 'not_supported' },
+        );
+      });
+      await expect(
+        orm.em.fork().transactional(nothing, { propagation: 'mandatory' }),
+      ).rejects.toThrow(/transaction/);
+    });
+
+    it('closing it leaves the database open', async () => {
+      await orm.close();
+      expect((await database.execute('select 1 as one')).rows).toEqual([{ one: 1 }]);
+    });
+
+    it('an entity keeps what a rolled back transaction wrote, and one that is loaded again does not', async () => {
+      const em = orm.em.fork();
+      const author = em.create(Author, { name: 'Ada' });
+      await em.flush();
+      const failing = database.transaction(async () => {
+        author.name = 'Bob';
+        await em.flush();
+        throw new RangeError('undo');
+      });
+      await expect(failing).rejects.toThrow(RangeError);
+      expect(author.name).toBe('Bob');
+      expect((await orm.em.fork().findOneOrFail(Author, author.id)).name).toBe('Ada');
+    });
+  });
+});
+
+describe('mikro-orm', () => {
+  it('its global entity manager is refused, as MikroORM’s default is', async () => {
+    await using database = new Database(driverCalled('sqlite'));
+    const orm = mikroOrmOn(database, [Author]);
+    await expect(async () => await orm.em.find(Author, {})).rejects.toThrow(/global/);
+  });
+
+  it('an adapter whose SQL it is not configured for is refused', () => {
+    expect(() => mikroOrmOn(new Database(driverCalled('other')), [Author])).toThrow(/"other"/);
+  });
+});
+
+function driverCalled(adapter: string): SqliteDriver {
+  class OtherDriver extends SqliteDriver {
+    override readonly adapter = adapter as 'sqlite';
+  }
+  return new OtherDriver({
+    file: ':memory:',
+    synchronous: 'normal',
+    waitTimeout: 1000,
+    clock: systemClock,
+  });
+}
