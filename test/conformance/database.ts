@@ -2,21 +2,37 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
+import type { ConformanceTarget } from '../../src/core/index.ts';
 import {
   type ConformanceSchema,
   databaseConformance,
   type DatabaseSubject,
 } from '../../src/database/conformance.ts';
+import type { DatabaseCapabilities } from '../../src/database/index.ts';
+import { pgliteDatabase } from '../../src/database/pglite/index.ts';
 import { postgresDatabase } from '../../src/database/postgres/index.ts';
 import { sqliteDatabase } from '../../src/database/sqlite/index.ts';
 import { makePostgresDatabase } from '../services/databases.ts';
 import { service } from '../services/services.ts';
+import { givePgliteBack, type PgliteKind, takePglite } from './pglite.ts';
 import { port, type RegisteredPort } from './registry.ts';
+
+type Target = ConformanceTarget<DatabaseSubject, keyof DatabaseCapabilities>;
 
 const dropped = new WeakMap<DatabaseSubject, () => Promise<void>>();
 const { missing: postgresMissing } = await service('postgres');
 
 const folders = new WeakMap<DatabaseSubject, string>();
+
+function pglite(adapter: string, kind: PgliteKind): Target {
+  const directory = kind === 'memory' ? ':memory:' : 'unused';
+  return {
+    adapter,
+    capabilities: pgliteDatabase({ directory }).capabilities,
+    create: async () => await takePglite<ConformanceSchema>(kind),
+    dispose: givePgliteBack,
+  };
+}
 
 /** The database port. */
 export const databasePort: RegisteredPort = port(databaseConformance, [
@@ -42,6 +58,8 @@ export const databasePort: RegisteredPort = port(databaseConformance, [
       await subject.close();
     },
   },
+  pglite('pglite', 'folder'),
+  pglite('pglite :memory:', 'memory'),
   {
     adapter: 'postgres',
     capabilities: postgresDatabase({ url: 'postgres://unused' }).capabilities,
