@@ -13,7 +13,7 @@ export class Notifications {
   /** What the connection has been told to listen to. */
   readonly #told = new Set<string>();
   #isOpen = false;
-  #telling: Promise<void> | undefined;
+  #isTelling = false;
 
   constructor(run: RunStatement) {
     this.#run = run;
@@ -58,11 +58,12 @@ export class Notifications {
   };
 
   #tell(): void {
-    if (this.#isOpen) this.#telling ??= this.#tellAll();
+    if (this.#isOpen && !this.#isTelling) void this.#tellAll();
   }
 
   /** In rounds, since listeners come and go while the connection is waited for. */
   async #tellAll(): Promise<void> {
+    this.#isTelling = true;
     while (this.#isOpen) {
       const added = [...this.#listeners.keys()].find((channel) => !this.#told.has(channel));
       const gone = [...this.#told].find((channel) => !this.#listeners.has(channel));
@@ -75,7 +76,7 @@ export class Notifications {
         () => undefined,
       );
     }
-    this.#telling = undefined;
+    this.#isTelling = false;
   }
 }
 
