@@ -16,6 +16,12 @@ const idle: Record<PgliteKind, Database[]> = { folder: [], memory: [] };
 const kinds = new WeakMap<object, PgliteKind>();
 let dumping: Promise<Blob> | undefined;
 
+/** What a new database holds, made once in this process. */
+export async function makePgliteDump(): Promise<Blob> {
+  dumping ??= firstDump();
+  return await dumping;
+}
+
 /** An empty database on PGlite, whose tables may be any. */
 export async function takePglite<Schema>(kind: PgliteKind): Promise<Database<Schema>> {
   // It is empty, and has whatever tables its user makes.
@@ -33,8 +39,7 @@ export async function givePgliteBack<Schema>(database: Database<Schema>): Promis
 }
 
 async function open(kind: PgliteKind): Promise<Database> {
-  dumping ??= firstDump();
-  const dump = await dumping;
+  const dump = await makePgliteDump();
   // That of which the dump was made.
   const first = idle[kind].pop();
   if (first !== undefined) return first;
