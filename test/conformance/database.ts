@@ -13,6 +13,7 @@ import { pgliteDatabase } from '../../src/database/pglite/index.ts';
 import { postgresDatabase } from '../../src/database/postgres/index.ts';
 import { sqliteDatabase } from '../../src/database/sqlite/index.ts';
 import { makePostgresDatabase } from '../services/databases.ts';
+import { sharedServer } from '../services/servers.ts';
 import { service } from '../services/services.ts';
 import { givePgliteBack, type PgliteKind, takePglite } from './pglite.ts';
 import { port, type RegisteredPort } from './registry.ts';
@@ -21,6 +22,7 @@ type Target = ConformanceTarget<DatabaseSubject, keyof DatabaseCapabilities>;
 
 const dropped = new WeakMap<DatabaseSubject, () => Promise<void>>();
 const { missing: postgresMissing } = await service('postgres');
+const { missing: postgres18Missing } = await service('postgres18');
 
 const folders = new WeakMap<DatabaseSubject, string>();
 
@@ -31,6 +33,28 @@ function pglite(adapter: string, kind: PgliteKind): Target {
     capabilities: pgliteDatabase({ directory }).capabilities,
     create: async () => await takePglite<ConformanceSchema>(kind),
     dispose: givePgliteBack,
+  };
+}
+
+function postgres(
+  adapter: string,
+  server: 'postgres' | 'postgres18',
+  skip: string | undefined,
+): Target & { readonly skip: string | undefined } {
+  return {
+    adapter,
+    capabilities: postgresDatabase({ url: 'postgres://unused' }).capabilities,
+    skip,
+    async create() {
+      const made = await makePostgresDatabase((await sharedServer(server)).url);
+      const subject = postgresDatabase<ConformanceSchema>({ url: made.url });
+      dropped.set(subject, made.remove);
+      return subject;
+    },
+    async dispose(subject) {
+      await subject.close();
+      await dropped.get(subject)?.();
+    },
   };
 }
 
@@ -60,19 +84,6 @@ export const databasePort: RegisteredPort = port(databaseConformance, [
   },
   pglite('pglite', 'folder'),
   pglite('pglite :memory:', 'memory'),
-  {
-    adapter: 'postgres',
-    capabilities: postgresDatabase({ url: 'postgres://unused' }).capabilities,
-    skip: postgresMissing,
-    async create() {
-      const made = await makePostgresDatabase();
-      const subject = postgresDatabase<ConformanceSchema>({ url: made.url });
-      dropped.set(subject, made.remove);
-      return subject;
-    },
-    async dispose(subject) {
-      await subject.close();
-      await dropped.get(subject)?.();
-    },
-  },
+  postgres('postgres', 'postgres', postgresMissing),
+  postgres('postgres 18', 'postgres18', postgres18Missing),
 ]);
