@@ -250,7 +250,7 @@ describe('pglite › connection', () => {
     const text = 'copy item (name) from stdin';
     await expect(database.execute(text)).rejects.toMatchObject({ code: 'unimplemented' });
     await expect(
-      database.migrate([{ name: 'copy', up: `select 1;\n${text};\nx\n\\.\n` }]),
+      database.migrate([{ name: 'copy', up: `select 1;\n${text};\nx\n\\.\n` }], { set: 'other' }),
     ).rejects.toThrow('executeMany()');
     await insert(database, 'from stdin');
     expect(await names(database)).toEqual(['from stdin']);
