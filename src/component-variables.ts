@@ -69,6 +69,14 @@ export const databaseVariable: ComponentVariable<Database> = {
       },
     },
     {
+      form: 'pglite:FOLDER',
+      is: 'PostgreSQL within the process, in a folder; without one, `pglite` in `DATA_DIR`. `pglite::memory:` is gone when the process ends. Needs `npm install @electric-sql/pglite`',
+      open: async ({ pathOr }) => {
+        const { pgliteDatabase } = await import('./database/pglite/index.ts');
+        return pgliteDatabase({ directory: pathOr('pglite') });
+      },
+    },
+    {
       form: 'postgres://HOST:PORT/DATABASE',
       is: 'a database on a PostgreSQL server, with `USER:PASSWORD@` before the host; with `?sslmode=verify-full`, encrypted. `postgresql:` says the same. Needs `npm install pg`',
       open: openPostgres,

@@ -204,7 +204,7 @@ describe('mistakes', () => {
       [
         'the environment has 4 mistakes:',
         '  - LOG_LEVEL: "loud" is not known: give one of trace, debug, info, warn, error, fatal, silent',
-        '  - DATABASE_URL: the scheme mongodb: is not known here: give sqlite:FILE or postgres://HOST:PORT/DATABASE or postgresql://HOST:PORT/DATABASE or mysql://HOST:PORT/DATABASE or mariadb://HOST:PORT/DATABASE',
+        '  - DATABASE_URL: the scheme mongodb: is not known here: give sqlite:FILE or pglite:FOLDER or postgres://HOST:PORT/DATABASE or postgresql://HOST:PORT/DATABASE or mysql://HOST:PORT/DATABASE or mariadb://HOST:PORT/DATABASE',
         '  - STORAGE_URL: its value is not a URL: give file:FOLDER or memory: or s3://BUCKET?region=REGION&endpoint=URL',
         '  - MAIL_URL: nothing may follow memory:',
       ].join('\n'),

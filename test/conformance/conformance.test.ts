@@ -1,10 +1,14 @@
 import { globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 
 import { root } from '../../scripts/run.ts';
 import { ports } from './adapters.ts';
 import { insertMatrix } from './matrix.ts';
+import { makePgliteDump } from './pglite.ts';
+
+// Takes longer than a test should on a busy machine.
+beforeAll(async () => void (await makePgliteDump()), 300_000);
 
 for (const { port, adapters } of ports) {
   for (const { adapter, skip, register } of adapters) {

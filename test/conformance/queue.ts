@@ -12,6 +12,7 @@ import { SqlQueueDriver } from '../../src/queue/sql/sql-queue-driver.ts';
 import { makePostgresDatabase } from '../services/databases.ts';
 import { type Keyspace, makeKeyspace } from '../services/keyspaces.ts';
 import { service } from '../services/services.ts';
+import { givePgliteBack, takePglite } from './pglite.ts';
 import { port, type RegisteredPort } from './registry.ts';
 
 type Target = ConformanceTarget<QueueSubject, 'transactions'>;
@@ -28,10 +29,10 @@ const memory: Target = {
 // A type and no interface, which would lack the index signature that Kysely asks for.
 type Tables = { effect: { text: string } };
 
-/** A database of a subject's own, and what removes it once it is closed. */
+/** A database of a subject's own, and what closes and removes it. */
 interface Opened {
   readonly database: Database<Tables>;
-  readonly remove: () => Promise<void>;
+  readonly release: () => Promise<void>;
 }
 
 /** The SQL adapter, on databases that are made by `open`. */
@@ -41,7 +42,7 @@ function sql(adapter: string, open: () => Promise<Opened>): Target {
     adapter,
     capabilities: { transactions: true },
     async create() {
-      const { database, remove } = await open();
+      const { database, release } = await open();
       await database.migrate([{ name: 'effects', up: 'create table effect (text text not null)' }]);
       const subject: QueueSubject = {
         driver: SqlQueueDriver.on(database),
@@ -56,35 +57,48 @@ function sql(adapter: string, open: () => Promise<Opened>): Target {
           },
         },
       };
-      opened.set(subject, { database, remove });
+      opened.set(subject, { database, release });
       return subject;
     },
     async dispose(subject) {
-      const { database, remove } = opened.get(subject) ?? {};
       await subject.driver.close();
-      await database?.close();
-      await remove?.();
+      await opened.get(subject)?.release();
     },
   };
 }
 
 async function sqliteFile(): Promise<Opened> {
   const directory = await mkdtemp(path.join(tmpdir(), 'underpin-queue-'));
+  const database = sqliteDatabase<Tables>({ file: path.join(directory, 'queue.db') });
   return {
-    database: sqliteDatabase({ file: path.join(directory, 'queue.db') }),
-    remove: async () => {
+    database,
+    release: async () => {
+      await database.close();
       await rm(directory, { recursive: true, force: true });
     },
   };
 }
 
 async function sqliteMemory(): Promise<Opened> {
-  return { database: sqliteDatabase({ file: ':memory:' }), remove: async () => undefined };
+  const database = sqliteDatabase<Tables>({ file: ':memory:' });
+  return { database, release: async () => await database.close() };
 }
 
 async function postgresServer(): Promise<Opened> {
   const { url, remove } = await makePostgresDatabase();
-  return { database: postgresDatabase({ url }), remove };
+  const database = postgresDatabase<Tables>({ url });
+  return {
+    database,
+    release: async () => {
+      await database.close();
+      await remove();
+    },
+  };
+}
+
+async function pglite(): Promise<Opened> {
+  const database = await takePglite<Tables>('memory');
+  return { database, release: async () => await givePgliteBack(database) };
 }
 
 const postgres = await service('postgres');
@@ -112,6 +126,7 @@ export const queuePort: RegisteredPort = port(queueConformance, [
   memory,
   sql('sql', sqliteFile),
   sql('sql (memory)', sqliteMemory),
+  sql('sql (pglite)', pglite),
   { ...sql('sql (postgres)', postgresServer), skip: postgres.missing },
   redis,
 ]);

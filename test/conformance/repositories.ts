@@ -30,6 +30,7 @@ import {
   type TestField,
 } from '../services/collections.ts';
 import { sharedServer } from '../services/servers.ts';
+import { givePgliteBack, takePglite } from './pglite.ts';
 import { port, type RegisteredPort } from './registry.ts';
 
 type Target = ConformanceTarget<RepositorySubject, RepositoryCapability>;
@@ -73,6 +74,7 @@ const mysqlSamples = `create table samples (
 
 const samplesOf: Readonly<Record<string, string>> = {
   mysql: mysqlSamples,
+  pglite: postgresSamples,
   postgres: postgresSamples,
   sqlite: sqliteSamples,
 };
@@ -118,20 +120,19 @@ async function sqlSubject(database: Database): Promise<RepositorySubject> {
 
 function sqlTarget(
   adapter: string,
-  open: () => Promise<{ database: Database; remove: () => Promise<void> }>,
+  open: () => Promise<{ database: Database; release: () => Promise<void> }>,
 ): Target {
   const disposals = new WeakMap<RepositorySubject, () => Promise<void>>();
   return {
     adapter,
     capabilities: { transactions: true, versions: true, textComparisons: true, bigintOrder: true },
     create: async () => {
-      const { database, remove } = await open();
+      const { database, release } = await open();
       const subject = await sqlSubject(database);
       disposals.set(subject, async () => {
         await subject.repository.close();
         await subject.versioned.close();
-        await database.close();
-        await remove();
+        await release();
       });
       return subject;
     },
@@ -141,29 +142,52 @@ function sqlTarget(
 
 const sqliteFile = sqlTarget('sql (sqlite file)', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'underpin-repositories-'));
+  const database = sqliteDatabase({ file: path.join(folder, 'app.db') });
   return {
-    database: sqliteDatabase({ file: path.join(folder, 'app.db') }),
-    remove: async () => await rm(folder, { recursive: true, force: true }),
+    database,
+    release: async () => {
+      await database.close();
+      await rm(folder, { recursive: true, force: true });
+    },
   };
 });
 
-const sqliteMemory = sqlTarget('sql (sqlite memory)', async () => ({
-  database: sqliteDatabase({ file: ':memory:' }),
-  remove: async () => undefined,
-}));
+const sqliteMemory = sqlTarget('sql (sqlite memory)', async () => {
+  const database = sqliteDatabase({ file: ':memory:' });
+  return { database, release: async () => await database.close() };
+});
+
+const pglite = sqlTarget('sql (pglite)', async () => {
+  const database = await takePglite('memory');
+  return { database, release: async () => await givePgliteBack(database) };
+});
 
 const { missing: postgresMissing } = await service('postgres');
 
 const postgres = sqlTarget('sql (postgres)', async () => {
   const { url, remove } = await makePostgresDatabase();
-  return { database: postgresDatabase({ url }), remove };
+  const database = postgresDatabase({ url });
+  return {
+    database,
+    release: async () => {
+      await database.close();
+      await remove();
+    },
+  };
 });
 
 const { missing: mariadbMissing } = await service('mariadb');
 
 const mysql = sqlTarget('sql (mysql)', async () => {
   const { url, remove } = await makeMariadbDatabase();
-  return { database: mysqlDatabase({ url }), remove };
+  const database = mysqlDatabase({ url });
+  return {
+    database,
+    release: async () => {
+      await database.close();
+      await remove();
+    },
+  };
 });
 
 const { missing: directusMissing } = await service('directus');
@@ -237,6 +261,7 @@ export const repositoriesPort: RegisteredPort = port(repositoriesConformance, [
   memory,
   sqliteFile,
   sqliteMemory,
+  pglite,
   { ...postgres, skip: postgresMissing },
   { ...mysql, skip: mariadbMissing },
   { ...directus, skip: directusMissing },

@@ -3,6 +3,7 @@ import type { ServerDefinition, ServiceDefinition } from './definition.ts';
 import { directus } from './directus.ts';
 import { mariadb } from './mariadb.ts';
 import { postgres } from './postgres.ts';
+import { postgres18 } from './postgres18.ts';
 import { rabbitmq } from './rabbitmq.ts';
 import { redis } from './redis.ts';
 import { s3 } from './s3.ts';
@@ -14,6 +15,7 @@ export type ServerName =
   | 'directus'
   | 'mariadb'
   | 'postgres'
+  | 'postgres18'
   | 'rabbitmq'
   | 'redis'
   | 's3'
@@ -27,6 +29,7 @@ const servers: Readonly<Record<ServerName, ServerDefinition>> = {
   directus,
   mariadb,
   postgres,
+  postgres18,
   rabbitmq,
   redis,
   s3,

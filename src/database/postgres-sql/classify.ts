@@ -35,6 +35,11 @@ export function isCancelled(error: unknown): boolean {
   return serverError(error)?.code === '57014';
 }
 
+/** Whether PostgreSQL has no such thing. */
+export function isUnsupported(error: unknown): boolean {
+  return serverError(error)?.code === '0A000';
+}
+
 /**
  * Removes values from an error's own message, which PostgreSQL quotes where it could not read one. The rest of its messages
  * name tables, columns and constraints only.

@@ -11,16 +11,26 @@ export type Execute = (
   options: AnswerOptions,
 ) => Promise<StatementResult>;
 
-/** Reads a query's rows in chunks, in the transaction that `execute` runs in. The cursor goes with the transaction, if not before. */
+/** How a cursor is read. */
+export interface CursorOptions {
+  /** Rows in a chunk, at most. */
+  readonly chunkSize: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Whether it outlives its transaction, for which PostgreSQL puts the rows aside first. Default: no. */
+  readonly isHeld?: boolean;
+}
+
+/** Reads a query's rows in chunks, in the transaction that `execute` runs in. The cursor goes with the transaction, unless it is held. */
 export async function* readCursor(
   execute: Execute,
   { sql, values }: { readonly sql: string; readonly values: WireValue[] },
-  { chunkSize, signal }: { readonly chunkSize: number; readonly signal?: AbortSignal | undefined },
+  { chunkSize, signal, isHeld = false }: CursorOptions,
 ): AsyncGenerator<StatementResult, void> {
   cursors += 1;
   const name = `underpin_cursor_${cursors}`;
   const size = Math.max(1, Math.trunc(chunkSize));
-  await execute(`declare ${name} no scroll cursor for ${sql}`, values, { signal });
+  const hold = isHeld ? 'with hold ' : '';
+  await execute(`declare ${name} no scroll cursor ${hold}for ${sql}`, values, { signal });
   let isOpen = true;
   try {
     while (isOpen) {

@@ -17,8 +17,6 @@ export interface ExecuteOptions extends AnswerOptions {
 export interface SqlSession {
   /** Whether it is inside of a transaction, as the last answer said. */
   readonly inTransaction: boolean;
-  /** How long it was waited for, in milliseconds; undefined when it was there. */
-  readonly waitedMs?: number | undefined;
   /** Runs one statement with parameters; a text of several is refused. */
   execute(sql: string, values?: WireValue[], options?: ExecuteOptions): Promise<StatementResult>;
   /** Runs one statement for each row of parameters. Gives the sum of affected rows. */

@@ -22,6 +22,14 @@ export function scriptEndsTransaction(text: string): boolean {
   return text.replaceAll(opaque, ' ').split(';').some(endsTransaction);
 }
 
+/** Whether one of the statements of a text reads rows that whoever sent it would have to send after it. */
+export function readsFromClient(text: string): boolean {
+  return text
+    .replaceAll(opaque, ' ')
+    .split(';')
+    .some((sql) => firstWordOf(sql) === 'copy' && /\bfrom\s+stdin\b/i.test(sql));
+}
+
 /** The error of raw SQL that began or ended a transaction. */
 export function transactionStatementRefused(): InfrastructureError {
   return new InfrastructureError({

@@ -32,10 +32,13 @@ export interface PostgresTransactionOptions {
   readonly isConnectionLost: (error: unknown) => boolean;
   /** Whether its statements may take as long as they need. */
   readonly unlimited: boolean;
+  /** As {@link DriverTransaction.waitedMs}. */
+  readonly waitedMs?: number | undefined;
 }
 
 /** An open transaction on a connection of its own. */
 export class PostgresTransaction implements DriverTransaction {
+  readonly waitedMs: number | undefined;
   readonly #session: SqlSession;
   readonly #classify: Classify;
   readonly #isConnectionLost: (error: unknown) => boolean;
@@ -45,15 +48,18 @@ export class PostgresTransaction implements DriverTransaction {
   #failure: unknown;
   #broken: Error | undefined;
 
-  constructor({ session, classify, isConnectionLost, unlimited }: PostgresTransactionOptions) {
+  constructor({
+    session,
+    classify,
+    isConnectionLost,
+    unlimited,
+    waitedMs,
+  }: PostgresTransactionOptions) {
+    this.waitedMs = waitedMs;
     this.#session = session;
     this.#classify = classify;
     this.#isConnectionLost = isConnectionLost;
     this.#unlimited = unlimited;
-  }
-
-  get waitedMs(): number | undefined {
-    return this.#session.waitedMs;
   }
 
   async execute(

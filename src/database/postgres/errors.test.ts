@@ -5,12 +5,16 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { makePostgresDatabase, type TestDatabase } from '../../../test/services/databases.ts';
+import { sharedServer } from '../../../test/services/servers.ts';
 import { service } from '../../../test/services/services.ts';
 import { InfrastructureError, subscribeToOperations } from '../../core/index.ts';
 import { classifyPostgres } from './classify.ts';
 import { type PostgresDatabase, postgresDatabase, type PostgresDatabaseOptions } from './index.ts';
 
-const { missing } = await service('postgres');
+const servers = [
+  { name: 'postgres', missing: (await service('postgres')).missing },
+  { name: 'postgres18', missing: (await service('postgres18')).missing },
+] as const;
 
 const password = 'canary-password';
 const payload = 'canary-payload';
@@ -220,18 +224,19 @@ test.each([
   },
 );
 
-describe.skipIf(missing)('database postgres › errors', () => {
-  let made: TestDatabase;
-  let holder: PostgresDatabase;
-  let database: PostgresDatabase;
+for (const { name, missing } of servers)
+  describe.skipIf(missing)(`database postgres › errors of ${name}`, () => {
+    let made: TestDatabase;
+    let holder: PostgresDatabase;
+    let database: PostgresDatabase;
 
-  beforeAll(async () => {
-    made = await makePostgresDatabase();
-    holder = postgresDatabase({ url: made.url });
-    await holder.migrate([
-      {
-        name: 'tables',
-        up: `
+    beforeAll(async () => {
+      made = await makePostgresDatabase((await sharedServer(name)).url);
+      holder = postgresDatabase({ url: made.url });
+      await holder.migrate([
+        {
+          name: 'tables',
+          up: `
           create table parent (id integer primary key, name varchar(200) not null unique, age integer,
             constraint age_positive check (age > 0));
           insert into parent values (1, '${payload}', 1);
@@ -251,79 +256,79 @@ describe.skipIf(missing)('database postgres › errors', () => {
           revoke all on secret from public;
           revoke connect on database ${new URL(made.url).pathname.slice(1)} from public;
           grant connect on database ${new URL(made.url).pathname.slice(1)} to ${reader};`,
-      },
-    ]);
-    database = postgresDatabase({
-      url: changed(new URL(made.url), { username: reader, password }),
-      statementTimeout: '1s',
-    });
-  });
-
-  afterAll(async () => {
-    await database?.close();
-    if (holder) {
-      await sql`drop owned by ${sql.id(reader)} cascade`.execute(holder.query);
-      await sql`drop role ${sql.id(reader)}, ${sql.id(stranger)}`.execute(holder.query);
-    }
-    await holder?.close();
-    await made?.remove();
-  });
-
-  test.each(statements)('$what is $code', async ({ what, text, ...expected }) => {
-    await holder.transaction(async () => {
-      if (what.startsWith('a lock'))
-        await sql`select * from locked for update`.execute(holder.query);
-      const events: unknown[] = [];
-      const unsubscribe = subscribeToOperations({ end: ({ error }) => void events.push(error) });
-      try {
-        expectIt(await failure(sql.raw(text).execute(database.query)), expected);
-      } finally {
-        unsubscribe();
-      }
-      for (const event of events) expect(inspect(event)).not.toContain(payload);
-      // The connection is as good as before.
-      expect((await sql`select 1 as one`.execute(database.query)).rows).toEqual([{ one: 1 }]);
-    });
-  });
-
-  test('a parameter that its column cannot hold is not told', async () => {
-    const error = await failure(sql`select cast(${payload} as integer)`.execute(database.query));
-    expectIt(error, {
-      ...refused('invalid-argument'),
-      message: /^invalid input syntax for type integer$/,
-    });
-  });
-
-  test.each(setups)('$what is $code, at the start', async ({ options, ...expected }) => {
-    await using other = postgresDatabase({ url: made.url, ...options(new URL(made.url)) });
-    for (const call of [other.start(), other.transaction(async () => undefined)]) {
-      const error = await failure(call);
-      expect(error.component).toBe('database');
-      expectIt(error, expected);
-    }
-  });
-
-  test('a pool of which nothing is free is resource-exhausted, and says who waits', async () => {
-    await using small = postgresDatabase({ url: made.url, poolSize: 1, waitTimeout: 50 });
-    const outside = AsyncLocalStorage.snapshot();
-    await small.transaction(async () => {
-      const error = await failure(outside(async () => await sql`select 1`.execute(small.query)));
-      expect(error.details).toMatchObject({ waiting: 1 });
-      expectIt(error, {
-        code: 'resource-exhausted',
-        outcome: 'not-applied',
-        retryable: true,
-        message: /one of the 1 connections .* was not free within 50 ms, and 1 wait for it/,
+        },
+      ]);
+      database = postgresDatabase({
+        url: changed(new URL(made.url), { username: reader, password }),
+        statementTimeout: '1s',
       });
     });
-  });
 
-  test('nothing that is printed of it shows the password', () => {
-    const url = changed(new URL(made.url), { password });
-    const secretive = postgresDatabase({ url });
-    const shown =
-      inspect(secretive, { depth: 12, showHidden: true }) +
-      inspect(secretive.native, { depth: 12, showHidden: true });
-    expect(shown).not.toContain(password);
+    afterAll(async () => {
+      await database?.close();
+      if (holder) {
+        await sql`drop owned by ${sql.id(reader)} cascade`.execute(holder.query);
+        await sql`drop role ${sql.id(reader)}, ${sql.id(stranger)}`.execute(holder.query);
+      }
+      await holder?.close();
+      await made?.remove();
+    });
+
+    test.each(statements)('$what is $code', async ({ what, text, ...expected }) => {
+      await holder.transaction(async () => {
+        if (what.startsWith('a lock'))
+          await sql`select * from locked for update`.execute(holder.query);
+        const events: unknown[] = [];
+        const unsubscribe = subscribeToOperations({ end: ({ error }) => void events.push(error) });
+        try {
+          expectIt(await failure(sql.raw(text).execute(database.query)), expected);
+        } finally {
+          unsubscribe();
+        }
+        for (const event of events) expect(inspect(event)).not.toContain(payload);
+        // The connection is as good as before.
+        expect((await sql`select 1 as one`.execute(database.query)).rows).toEqual([{ one: 1 }]);
+      });
+    });
+
+    test('a parameter that its column cannot hold is not told', async () => {
+      const error = await failure(sql`select cast(${payload} as integer)`.execute(database.query));
+      expectIt(error, {
+        ...refused('invalid-argument'),
+        message: /^invalid input syntax for type integer$/,
+      });
+    });
+
+    test.each(setups)('$what is $code, at the start', async ({ options, ...expected }) => {
+      await using other = postgresDatabase({ url: made.url, ...options(new URL(made.url)) });
+      for (const call of [other.start(), other.transaction(async () => undefined)]) {
+        const error = await failure(call);
+        expect(error.component).toBe('database');
+        expectIt(error, expected);
+      }
+    });
+
+    test('a pool of which nothing is free is resource-exhausted, and says who waits', async () => {
+      await using small = postgresDatabase({ url: made.url, poolSize: 1, waitTimeout: 50 });
+      const outside = AsyncLocalStorage.snapshot();
+      await small.transaction(async () => {
+        const error = await failure(outside(async () => await sql`select 1`.execute(small.query)));
+        expect(error.details).toMatchObject({ waiting: 1 });
+        expectIt(error, {
+          code: 'resource-exhausted',
+          outcome: 'not-applied',
+          retryable: true,
+          message: /one of the 1 connections .* was not free within 50 ms, and 1 wait for it/,
+        });
+      });
+    });
+
+    test('nothing that is printed of it shows the password', () => {
+      const url = changed(new URL(made.url), { password });
+      const secretive = postgresDatabase({ url });
+      const shown =
+        inspect(secretive, { depth: 12, showHidden: true }) +
+        inspect(secretive.native, { depth: 12, showHidden: true });
+      expect(shown).not.toContain(password);
+    });
   });
-});

@@ -246,6 +246,7 @@ export class PostgresDriver implements DatabaseDriver {
         classify: this.classify,
         isConnectionLost,
         unlimited,
+        waitedMs: session.waitedMs,
       });
     } catch (error) {
       await session.execute('rollback').catch(() => undefined);

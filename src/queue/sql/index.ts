@@ -14,7 +14,7 @@ export interface SqlQueueOptions<Schema> extends QueueOptions {
  * A queue in a table of the application's database, `underpin_job`, which it makes itself when it starts. Jobs survive a crash
  * of the process; an enqueue inside of `database.transaction` is part of it; several processes may share the database.
  *
- * Throws `unimplemented` for a database that is neither SQLite nor PostgreSQL.
+ * Throws `unimplemented` for a database that is neither SQLite nor PostgreSQL (on a server, or as PGlite).
  *
  * @example
  * const database = sqliteDatabase({ file: 'data/app.db' });

@@ -51,6 +51,7 @@ export class SqlQueueDriver implements QueueDriver {
     switch (database.adapter) {
       case 'sqlite':
         return new SqlQueueDriver(own, new SqliteDialect(own));
+      case 'pglite':
       case 'postgres':
         return new SqlQueueDriver(own, new PostgresDialect(own, Hints.of(own).origin));
       default:
@@ -58,7 +59,7 @@ export class SqlQueueDriver implements QueueDriver {
           code: 'unimplemented',
           component: 'queue',
           adapter: 'sql',
-          message: `sqlQueue has no statements for a database of ${database.adapter}: use one of sqliteDatabase() or postgresDatabase()`,
+          message: `sqlQueue has no statements for a database of ${database.adapter}: use one of sqliteDatabase(), pgliteDatabase() or postgresDatabase()`,
         });
     }
   }

@@ -1,25 +1,18 @@
 import { execFile } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { homedir } from 'node:os';
+import { randomBytes } from 'node:crypto';
+import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
-import { isRunning } from '../processes.ts';
+import {
+  environment,
+  findInstallation,
+  installFromNpm,
+  type Npm,
+  type NpmPackages,
+} from '../npm-installation.ts';
 
 const execute = promisify(execFile);
-const lockfile = path.join(import.meta.dirname, 'package-lock.json');
 
 /** Those that are built on this machine, or fetched for it; what else would run at an installation is not needed. */
 const builtPackages = ['isolated-vm', 'sqlite3', 'argon2'];
@@ -53,60 +46,28 @@ export class DirectusInstallation {
   }
 }
 
+const packages: NpmPackages = { name: 'directus', source: import.meta.dirname, finish };
+
 /** The installation of this lockfile, if it is there. */
 export function findDirectus(): DirectusInstallation | undefined {
-  const installation = new DirectusInstallation(installationFolder());
-  return existsSync(installation.cli) ? installation : undefined;
+  const folder = findInstallation(packages);
+  return folder === undefined ? undefined : new DirectusInstallation(folder);
 }
 
 /**
  * Installs Directus by its lockfile into the user's cache, which takes some minutes, once. Needs npm, and what builds native
- * packages: Python, make and a C++ compiler. Of several processes one does it, and the others wait.
+ * packages: Python, make and a C++ compiler.
  */
 export async function installDirectus(): Promise<DirectusInstallation> {
-  const folder = installationFolder();
-  mkdirSync(path.dirname(folder), { recursive: true });
-  const unlock = await lock(`${folder}.lock`);
-  try {
-    const found = findDirectus();
-    if (found) return found;
-    const temporary = mkdtempSync(`${folder}-`);
-    try {
-      await install(new DirectusInstallation(temporary));
-      renameSync(temporary, folder);
-    } catch (error) {
-      rmSync(temporary, { recursive: true, force: true });
-      throw error;
-    }
-    return new DirectusInstallation(folder);
-  } finally {
-    unlock();
-  }
+  return new DirectusInstallation(await installFromNpm(packages));
 }
 
-function installationFolder(): string {
-  const hash = createHash('sha256')
-    .update(readFileSync(lockfile))
-    .update(`${process.platform} ${process.arch}`)
-    .digest('hex');
-  const cache = process.env['XDG_CACHE_HOME'] || path.join(homedir(), '.cache');
-  return path.join(cache, 'underpin', `directus-${hash.slice(0, 16)}`);
-}
-
-async function install(installation: DirectusInstallation): Promise<void> {
-  const { folder, node } = installation;
-  for (const file of ['package.json', 'package-lock.json'])
-    copyFileSync(path.join(import.meta.dirname, file), path.join(folder, file));
-  const npm = async (args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<void> => {
-    const options = { cwd: folder, maxBuffer: 64 * 2 ** 20, env: { ...environment(), ...env } };
-    await execute('npm', [...args, '--no-audit', '--no-fund', '--loglevel=error'], options);
-  };
-  // SQLite's driver is optional.
-  await npm(['ci', '--include=optional', '--ignore-scripts']);
+async function finish(folder: string, npm: Npm): Promise<void> {
+  const installation = new DirectusInstallation(folder);
   await npm(['rebuild', 'node', '--ignore-scripts=false']);
   // The headers that the native packages are built with must be those of the Node that they run on.
   await npm(['rebuild', ...builtPackages, '--ignore-scripts=false'], {
-    PATH: [path.dirname(node), process.env['PATH']].join(path.delimiter),
+    PATH: [path.dirname(installation.node), process.env['PATH']].join(path.delimiter),
     npm_config_nodedir: headersOf(folder),
   });
   await bootstrap(installation);
@@ -147,33 +108,3 @@ export const quietly: Readonly<Record<string, string>> = {
   TELEMETRY: 'false',
   LOG_LEVEL: 'warn',
 };
-
-/** Without what this Node has been told for itself. */
-function environment(): NodeJS.ProcessEnv {
-  return Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !/^(NODE_OPTIONS|NODE_ENV$|VITEST)/.test(name)),
-  );
-}
-
-/** Waits until no other process holds the lock. One that has ended holds none. */
-async function lock(file: string): Promise<() => void> {
-  for (;;) {
-    try {
-      writeFileSync(file, String(process.pid), { flag: 'wx' });
-      return () => unlinkSync(file);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      if (!isRunning(ownerOf(file))) rmSync(file, { force: true });
-      else await sleep(500);
-    }
-  }
-}
-
-function ownerOf(file: string): number {
-  try {
-    return Number(readFileSync(file, 'utf8')) || process.pid;
-  } catch {
-    // It was let go of in between.
-    return process.pid;
-  }
-}
