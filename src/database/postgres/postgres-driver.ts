@@ -31,12 +31,16 @@ import { Semaphore } from '../semaphore.ts';
 import { classifyPostgres } from './classify.ts';
 import { readCursor } from './cursor.ts';
 import { postgresExpressions } from './expressions.ts';
+import { KnownStatements } from './known-statements.ts';
 import { Notifications } from './notifications.ts';
 import { toPostgresValues } from './parameters.ts';
 import { pg } from './pg.ts';
 import { PostgresTransaction } from './postgres-transaction.ts';
 import { resultTypes } from './results.ts';
+import { RestingClients } from './resting-clients.ts';
 import { PostgresSession } from './session.ts';
+import { SharedReads } from './shared-reads.ts';
+import { isStale } from './stale-statements.ts';
 import { isQuery, transactionStatementRefused } from './statements.ts';
 
 /** How a {@link PostgresDriver} reaches the server. */
@@ -62,6 +66,8 @@ export interface PostgresDriverOptions {
   readonly statementTimeout: number;
   readonly applicationName: string;
   readonly isolation: Isolation;
+  /** Whether the server keeps statements prepared that come again. */
+  readonly preparedStatements: boolean;
 }
 
 /** The part of `pg`'s pool that its users need; it is a `Pool` of that package. */
@@ -109,10 +115,14 @@ export class PostgresDriver implements DatabaseDriver {
   readonly #clients = new Set<Client>();
   readonly #sessions = new Set<PostgresSession>();
   readonly #notifications: Notifications;
+  readonly #statements: KnownStatements;
+  readonly #resting = new RestingClients();
+  readonly #reads: SharedReads;
   #isClosed = false;
 
   constructor(options: PostgresDriverOptions) {
     this.#options = options;
+    this.#statements = new KnownStatements(options.preparedStatements);
     const { host, port, database } = options.target;
     this.#where = `${host}:${port}/${database}`;
     this.classify = classifyPostgres(this.#where);
@@ -120,6 +130,18 @@ export class PostgresDriver implements DatabaseDriver {
       `one of the ${options.poolSize} connections to ${this.#where}`,
       options.poolSize,
     );
+    const places = this.#places;
+    this.#reads = new SharedReads({
+      get isContended() {
+        return places.isContended;
+      },
+      get isFull() {
+        return places.isFull;
+      },
+      statementTimeout: options.statementTimeout,
+      tryAcquire: () => this.#tryAcquire(),
+      acquire: async (signal) => await this.#acquire(signal),
+    });
     const clients = this.#clients;
     class TrackedClient extends pg.Client {
       constructor(config?: PoolConfig) {
@@ -170,6 +192,7 @@ export class PostgresDriver implements DatabaseDriver {
       // The pool would wait for whoever has it.
       session.release();
     }
+    this.#resting.giveBack();
     // An idle connection says goodbye to the server, and waits for it to hang up, which a dead one never does.
     const timer = setTimeout(() => {
       this.#destroyAll();
@@ -184,14 +207,21 @@ export class PostgresDriver implements DatabaseDriver {
 
   async execute(query: CompiledQuery, signal?: AbortSignal): Promise<StatementResult> {
     const values = toPostgresValues(query.parameters);
-    const session = await this.#acquire(signal);
+    const statement = this.#statements.of(query);
+    if (query.query.kind === 'SelectQueryNode' && statement.isRead)
+      return await this.#reads.execute({ statement, values }, signal);
+    const session = this.#tryAcquire() ?? (await this.#acquire(signal));
     try {
-      const result = await session.execute(query.sql, values, { signal });
+      const result = await session.execute(statement, values, { signal }).catch(async (error) => {
+        // It was refused before it did anything.
+        if (!isStale(error)) throw error;
+        return await session.execute(statement, values, { signal });
+      });
       // The connection is closed on its release, and the server rolls back.
       if (session.inTransaction) throw transactionStatementRefused();
       return result;
     } finally {
-      session.release();
+      session.release({ rests: true });
     }
   }
 
@@ -232,7 +262,12 @@ export class PostgresDriver implements DatabaseDriver {
           unlimited,
         });
       }
-      return new PostgresTransaction({ session, where: this.#where, unlimited });
+      return new PostgresTransaction({
+        session,
+        where: this.#where,
+        unlimited,
+        statements: this.#statements,
+      });
     } catch (error) {
       await session.execute('rollback').catch(() => undefined);
       session.release();
@@ -248,21 +283,35 @@ export class PostgresDriver implements DatabaseDriver {
   async #acquire(signal: AbortSignal | undefined): Promise<PostgresSession> {
     await this.#places.acquire({ timeout: this.#options.waitTimeout, signal });
     try {
-      const client = await this.#connect(signal);
-      const session: PostgresSession = new PostgresSession(
-        client,
-        this.#options.statementTimeout,
-        () => {
-          this.#sessions.delete(session);
-          this.#places.release();
-        },
-      );
-      this.#sessions.add(session);
-      return session;
+      return this.#sessionOn(this.#resting.take() ?? (await this.#connect(signal)));
     } catch (error) {
       this.#places.release();
       throw error;
     }
+  }
+
+  /** A session, if a place is free and a connection for it at hand. */
+  #tryAcquire(): PostgresSession | undefined {
+    if (this.#isClosed || !this.#places.tryAcquire()) return undefined;
+    const client = this.#resting.take();
+    if (client !== undefined) return this.#sessionOn(client);
+    this.#places.release();
+    return undefined;
+  }
+
+  #sessionOn(client: PoolClient): PostgresSession {
+    const session: PostgresSession = new PostgresSession(
+      client,
+      this.#options.statementTimeout,
+      (released, state) => {
+        this.#sessions.delete(session);
+        if (state === 'resting' && !this.#isClosed) this.#resting.rest(released);
+        else released.release(state === 'broken');
+        this.#places.release();
+      },
+    );
+    this.#sessions.add(session);
+    return session;
   }
 
   async #connect(signal: AbortSignal | undefined): Promise<PoolClient> {
@@ -300,6 +349,8 @@ export class PostgresDriver implements DatabaseDriver {
       idleTimeoutMillis: idleTimeout,
       application_name: applicationName,
       keepAlive: true,
+      // Each takes statements before it has answered the earlier ones, of which only reads make use.
+      pipeline: true,
       types: resultTypes,
       ...(statementTimeout > 0 && { statement_timeout: statementTimeout }),
     };

@@ -11,6 +11,7 @@ import type {
 import { endsTransaction } from '../transaction-statements.ts';
 import { classifyPostgres, isConflict, isConnectionLost, isSpoilt } from './classify.ts';
 import { readCursor } from './cursor.ts';
+import type { KnownStatement, KnownStatements } from './known-statements.ts';
 import { toPostgresValues, type WireValue } from './parameters.ts';
 import type { AnswerOptions, PostgresSession } from './session.ts';
 import { isQuery, scriptEndsTransaction, transactionStatementRefused } from './statements.ts';
@@ -24,6 +25,7 @@ export interface PostgresTransactionOptions {
   readonly where: string;
   /** Whether its statements may take as long as they need. */
   readonly unlimited: boolean;
+  readonly statements: KnownStatements;
 }
 
 /** An open transaction on a connection of its own. */
@@ -31,24 +33,23 @@ export class PostgresTransaction implements DriverTransaction {
   readonly #session: PostgresSession;
   readonly #where: string;
   readonly #unlimited: boolean;
+  readonly #statements: KnownStatements;
   #isOver = false;
   /** The failure after which PostgreSQL refuses all further statements, up to a rollback. */
   #failure: unknown;
   #broken: Error | undefined;
 
-  constructor({ session, where, unlimited }: PostgresTransactionOptions) {
+  constructor({ session, where, unlimited, statements }: PostgresTransactionOptions) {
     this.#session = session;
     this.#where = where;
     this.#unlimited = unlimited;
+    this.#statements = statements;
   }
 
-  async execute(
-    { sql, parameters, query }: CompiledQuery,
-    signal?: AbortSignal,
-  ): Promise<StatementResult> {
-    const values = toPostgresValues(parameters);
-    if (query.kind === 'RawNode' && endsTransaction(sql)) throw this.#break();
-    return await this.#execute(sql, values, { signal });
+  async execute(query: CompiledQuery, signal?: AbortSignal): Promise<StatementResult> {
+    const values = toPostgresValues(query.parameters);
+    if (query.query.kind === 'RawNode' && endsTransaction(query.sql)) throw this.#break();
+    return await this.#execute(this.#statements.of(query), values, { signal });
   }
 
   async executeMany(
@@ -135,8 +136,8 @@ export class PostgresTransaction implements DriverTransaction {
   }
 
   async #execute(
-    sql: string,
-    values: WireValue[] = [],
+    sql: string | KnownStatement,
+    values: readonly WireValue[] = [],
     answer: AnswerOptions = {},
   ): Promise<StatementResult> {
     return await this.#guard(

@@ -1,18 +1,20 @@
-import type { PoolClient, QueryResult } from 'pg';
+import type { PoolClient } from 'pg';
 
 import { InfrastructureError, withOutcome } from '../../core/index.ts';
 import { abortedBefore } from '../aborted.ts';
-import type { StatementResult } from '../driver.ts';
+import type { RowMode, StatementResult } from '../driver.ts';
 import { Batch } from './batch.ts';
 import { requestCancel } from './cancel.ts';
 import { isCancelled, isConnectionLost, withoutValues } from './classify.ts';
+import { Execution } from './execution.ts';
+import { KnownStatement } from './known-statements.ts';
 import type { WireValue } from './parameters.ts';
 
 /** How long a cancelled statement may take to end before its connection is given up, in milliseconds. */
-const cancelGrace = 2000;
+export const cancelGrace = 2000;
 
 /** How much longer than the server's own limit an answer is waited for, in milliseconds. */
-const answerGrace = 5000;
+export const answerGrace = 5000;
 
 /** Rows of a batch that go in one message, which is in memory whole. */
 const batchSize = 1000;
@@ -24,12 +26,20 @@ export interface AnswerOptions {
   readonly unlimited?: boolean | undefined;
 }
 
+/** How a connection is given back: to be closed, to be had by somebody else at once, or to the pool. */
+export type Released = 'broken' | 'resting' | 'idle';
+
+/** How a statement is run. */
+export interface ExecuteOptions extends AnswerOptions {
+  readonly rowMode?: RowMode | undefined;
+}
+
 /** One connection of the pool while somebody has it. Statements run one after the other. */
 export class PostgresSession {
   readonly #client: PoolClient;
   /** The server's limit for a statement, in milliseconds; 0 for none. */
   readonly #statementTimeout: number;
-  readonly #onRelease: () => void;
+  readonly #onRelease: (client: PoolClient, state: Released) => void;
   #tail: Promise<unknown> = Promise.resolve();
   #pending = 0;
   /** Stops the wait for what is running. */
@@ -37,10 +47,13 @@ export class PostgresSession {
   #isInterrupted = false;
   #isReleased = false;
   #isBroken = false;
-  /** Why it was cut, if somebody said so. */
   #reason: InfrastructureError | undefined;
 
-  constructor(client: PoolClient, statementTimeout: number, onRelease: () => void) {
+  constructor(
+    client: PoolClient,
+    statementTimeout: number,
+    onRelease: (client: PoolClient, state: Released) => void,
+  ) {
     this.#client = client;
     this.#statementTimeout = statementTimeout;
     this.#onRelease = onRelease;
@@ -53,15 +66,29 @@ export class PostgresSession {
 
   /** Runs one statement with parameters, in one message. */
   async execute(
-    sql: string,
-    values: WireValue[] = [],
-    options: AnswerOptions = {},
+    sql: string | KnownStatement,
+    values: readonly WireValue[] = [],
+    options: ExecuteOptions = {},
   ): Promise<StatementResult> {
-    // `extended` even without parameters, so that a text of several statements is refused.
-    const query = { text: sql, values, queryMode: 'extended' };
-    return toStatementResult(
-      await this.#inTurn(() => this.#client.query<Record<string, unknown>>(query), options),
+    const statement = typeof sql === 'string' ? new KnownStatement(sql) : sql;
+    const { rowMode } = options;
+    return await this.#inTurn(
+      async () =>
+        await new Promise<StatementResult>((resolve, reject) => {
+          this.submit(
+            new Execution({ statement, values, rowMode }, (error, result) => {
+              if (result === undefined) reject(error as Error);
+              else resolve(result);
+            }),
+          );
+        }),
+      options,
     );
+  }
+
+  /** Sends a statement at once, whatever was sent before it: for whoever keeps account of the answers. */
+  submit(execution: Execution): void {
+    this.#client.query(execution);
   }
 
   /** Commits the transaction. Gives false when the server rolled it back instead, since a statement in it had failed. */
@@ -101,12 +128,30 @@ export class PostgresSession {
     this.#isInterrupted = false;
   }
 
-  /** Gives the connection back to the pool; one that is lost, or in the midst of something, is closed instead. */
-  release(): void {
+  /**
+   * Gives the connection back; one that is lost, or in the midst of something, is to be closed. `rests`: whether somebody is
+   * likely to need it in this turn of the event loop.
+   */
+  release({ rests = false }: { readonly rests?: boolean } = {}): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
-    this.#client.release(this.#isBroken || this.#pending > 0 || this.inTransaction);
-    this.#onRelease();
+    const isBroken = this.#isBroken || this.#pending > 0 || this.inTransaction;
+    this.#onRelease(this.#client, isBroken ? 'broken' : rests ? 'resting' : 'idle');
+  }
+
+  /** Why it was cut, if somebody said so. */
+  get reason(): InfrastructureError | undefined {
+    return this.#reason;
+  }
+
+  /** Asks the server to cancel what runs. Resolves when it has passed that on, and rejects when it does not within two seconds. */
+  async requestCancel(): Promise<void> {
+    await requestCancel(this.#client, cancelGrace);
+  }
+
+  /** Nobody else gets the connection, which the server has ended, or is about to. */
+  markBroken(): void {
+    this.#isBroken = true;
   }
 
   /** Cuts the connection: whatever runs on it, or is still to run, fails; with the reason, if there is one. */
@@ -168,7 +213,7 @@ export class PostgresSession {
       () => undefined,
     );
     // Also once the answer is there, the request must have been passed on: the next statement would be cancelled instead.
-    const cancelled = Promise.all([requestCancel(this.#client, cancelGrace), settled]).then(
+    const cancelled = Promise.all([this.requestCancel(), settled]).then(
       () => true,
       () => false,
     );
@@ -184,15 +229,20 @@ export class PostgresSession {
       if (isCancelled(error) && signal?.aborted) throw abortedBefore(signal);
       if (isCancelled(error) && this.#isInterrupted) throw interrupted();
       if (signal?.aborted || !this.#isBroken) throw error;
-      throw new InfrastructureError({
-        code: 'deadline-exceeded',
-        component: 'database',
-        adapter: 'postgres',
-        message: 'the server did not answer, and its connection was given up',
-        cause: error,
-      });
+      throw noAnswer(error);
     }
   }
+}
+
+/** The error of what a server never answered, whose connection was cut for it with `cause`. */
+export function noAnswer(cause: unknown): InfrastructureError {
+  return new InfrastructureError({
+    code: 'deadline-exceeded',
+    component: 'database',
+    adapter: 'postgres',
+    message: 'the server did not answer, and its connection was given up',
+    cause,
+  });
 }
 
 function interrupted(): InfrastructureError {
@@ -202,14 +252,4 @@ function interrupted(): InfrastructureError {
     adapter: 'postgres',
     message: 'the transaction ended while this statement was under way, which was cancelled',
   });
-}
-
-const changes: ReadonlySet<string> = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE']);
-
-function toStatementResult({
-  rows,
-  command,
-  rowCount,
-}: QueryResult<Record<string, unknown>>): StatementResult {
-  return changes.has(command) ? { rows, numAffectedRows: BigInt(rowCount ?? 0) } : { rows };
 }
