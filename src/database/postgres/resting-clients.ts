@@ -9,10 +9,13 @@ export class RestingClients {
 
   rest(client: PoolClient): void {
     this.#clients.push(client);
-    if (this.#clients.length === 1)
-      setImmediate(() => {
+    if (this.#clients.length > 1) return;
+    // After all that is due in this turn. An immediate would have the event loop ask the system for events once more.
+    queueMicrotask(() => {
+      process.nextTick(() => {
         this.giveBack();
       });
+    });
   }
 
   take(): PoolClient | undefined {
