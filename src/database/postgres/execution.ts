@@ -26,6 +26,8 @@ interface Prepared {
   columns: Columns | undefined;
 }
 
+const noColumns: Columns = { names: [], parsers: [], template: {} };
+
 type PreparedStatements = Recent<string, Prepared>;
 
 const preparedOn = new WeakMap<Connection, PreparedStatements>();
@@ -97,6 +99,8 @@ export class Execution implements Submittable {
   }
 
   handleReadyForQuery(): void {
+    // It said nothing of columns: there are none.
+    if (this.#prepared !== undefined) this.#prepared.columns ??= noColumns;
     if (this.#failure !== undefined) {
       this.#settle(this.#failure, undefined);
       return;

@@ -95,7 +95,8 @@ const preparable: ReadonlySet<string> = new Set([
 ]);
 
 const texts = /'(?:[^']|'')*'/g;
-const called = /(\w+|")\s*\(/g;
+const names = /"(?:[^"]|"")*"/g;
+const called = /([\w"]+)\s*\(/g;
 // Also what could hide something from the two above: comments, escapes, and texts between dollars.
 const doubtful = /\b(?:insert|update|delete|merge|into|for|call)\b|\\|\$\D|--|\/\*/i;
 
@@ -114,7 +115,8 @@ const harmless: ReadonlySet<string> = new Set(
 );
 
 function readsOnly(text: string): boolean {
-  const bare = text.replaceAll(texts, "''");
+  // A name before a parenthesis may be a function's, whatever it is.
+  const bare = text.replaceAll(texts, "''").replaceAll(names, '""');
   if (firstWordOf(text) !== 'select' || doubtful.test(bare)) return false;
   for (const [, name = ''] of bare.matchAll(called))
     if (!harmless.has(name.toLowerCase())) return false;

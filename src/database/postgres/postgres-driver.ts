@@ -40,7 +40,6 @@ import { resultTypes } from './results.ts';
 import { RestingClients } from './resting-clients.ts';
 import { PostgresSession } from './session.ts';
 import { SharedReads } from './shared-reads.ts';
-import { isStale } from './stale-statements.ts';
 import { isQuery, transactionStatementRefused } from './statements.ts';
 
 /** How a {@link PostgresDriver} reaches the server. */
@@ -88,8 +87,7 @@ const closeGrace = 1000;
 
 /**
  * PostgreSQL through `pg`. The pool's connections are handed out by a semaphore, since a wait in the pool itself cannot be
- * cancelled. Statements are not kept prepared: poolers between here and the server could not follow, and a changed
- * schema would break them.
+ * cancelled. Reads outside of transactions share connections ({@link SharedReads}); whatever else runs has one to itself.
  */
 export class PostgresDriver implements DatabaseDriver {
   readonly adapter = 'postgres';
@@ -212,11 +210,7 @@ export class PostgresDriver implements DatabaseDriver {
       return await this.#reads.execute({ statement, values }, signal);
     const session = this.#tryAcquire() ?? (await this.#acquire(signal));
     try {
-      const result = await session.execute(statement, values, { signal }).catch(async (error) => {
-        // It was refused before it did anything.
-        if (!isStale(error)) throw error;
-        return await session.execute(statement, values, { signal });
-      });
+      const result = await session.execute(statement, values, { signal });
       // The connection is closed on its release, and the server rolls back.
       if (session.inTransaction) throw transactionStatementRefused();
       return result;

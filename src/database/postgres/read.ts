@@ -17,6 +17,8 @@ export class Read {
   readonly #signal: AbortSignal | undefined;
   /** On how many lanes it is. */
   copies = 0;
+  /** Where it was sent last. */
+  latest: object | undefined;
   isSettled = false;
   /** How long it waited for a place; undefined when it had one at once. */
   waitedMs: number | undefined;

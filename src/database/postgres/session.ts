@@ -9,6 +9,7 @@ import { isCancelled, isConnectionLost, withoutValues } from './classify.ts';
 import { Execution } from './execution.ts';
 import { KnownStatement } from './known-statements.ts';
 import type { WireValue } from './parameters.ts';
+import { isStale } from './stale-statements.ts';
 
 /** How long a cancelled statement may take to end before its connection is given up, in milliseconds. */
 export const cancelGrace = 2000;
@@ -72,18 +73,22 @@ export class PostgresSession {
   ): Promise<StatementResult> {
     const statement = typeof sql === 'string' ? new KnownStatement(sql) : sql;
     const { rowMode } = options;
-    return await this.#inTurn(
-      async () =>
-        await new Promise<StatementResult>((resolve, reject) => {
-          this.submit(
-            new Execution({ statement, values, rowMode }, (error, result) => {
-              if (result === undefined) reject(error as Error);
-              else resolve(result);
-            }),
-          );
-        }),
-      options,
-    );
+    const send = async (): Promise<StatementResult> =>
+      await new Promise((resolve, reject) => {
+        this.submit(
+          new Execution({ statement, values, rowMode }, (error, result) => {
+            if (result === undefined) reject(error);
+            else resolve(result);
+          }),
+        );
+      });
+    try {
+      return await this.#inTurn(send, options);
+    } catch (error) {
+      // Refused before it did anything. A transaction is over with it.
+      if (!isStale(error) || this.inTransaction) throw error;
+      return await this.#inTurn(send, options);
+    }
   }
 
   /** Sends a statement at once, whatever was sent before it: for whoever keeps account of the answers. */
@@ -189,17 +194,26 @@ export class PostgresSession {
     answer: Promise<Result>,
     { signal, unlimited }: AnswerOptions,
   ): Promise<Result> {
-    const { promise: stopped, resolve } = Promise.withResolvers<'stopped'>();
+    // What either gives; `Promise.race` costs more promises for each statement.
+    const { promise, resolve, reject } = Promise.withResolvers<Result>();
+    let isDone = false;
     const stop = (): void => {
-      resolve('stopped');
+      // A request to cancel that is sent after the answer would hit whatever comes next.
+      if (isDone) return;
+      isDone = true;
+      resolve(this.#cancel(answer, signal));
     };
+    const noteDone = (): void => {
+      isDone = true;
+    };
+    answer.then(noteDone, noteDone);
+    answer.then(resolve, reject);
     this.#stop = stop;
     const limit = unlimited ? 0 : this.#statementTimeout;
     const timer = limit > 0 ? setTimeout(stop, limit + answerGrace) : undefined;
     signal?.addEventListener('abort', stop, { once: true });
     try {
-      const first = await Promise.race([answer, stopped]);
-      return first === 'stopped' ? await this.#cancel(answer, signal) : first;
+      return await promise;
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener('abort', stop);

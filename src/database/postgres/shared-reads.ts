@@ -99,12 +99,18 @@ export class SharedReads implements LaneHost {
 
   async #wait(read: Read): Promise<void> {
     this.#waiting.add(read);
+    const signal = read.startWaiting();
+    const stop = (): void => void this.#waiting.delete(read);
+    signal.addEventListener('abort', stop, { once: true });
     try {
-      const lane = this.#openOn(await this.#connections.acquire(read.startWaiting()));
+      const lane = this.#openOn(await this.#connections.acquire(signal));
+      // Itself first: it waits for no other connection.
+      if (this.#waiting.has(read)) this.#send(read, lane);
       this.#serve();
       lane.endIfEmpty();
     } catch (error) {
-      if (!this.#waiting.delete(read)) return;
+      // It has been sent, or has settled, and may even wait anew.
+      if (signal.aborted) return;
       read.stopWaiting();
       // Else it may still be answered where it was sent first.
       if (read.copies === 0) read.fail(error);
@@ -113,16 +119,15 @@ export class SharedReads implements LaneHost {
 
   #serve(): void {
     for (const read of this.#waiting) {
-      if (read.isSettled) {
-        this.#waiting.delete(read);
-        continue;
-      }
       const lane = this.#laneFor(read.execution.statement);
       if (lane === undefined) return;
-      this.#waiting.delete(read);
-      read.stopWaiting();
-      lane.send(read);
+      this.#send(read, lane);
     }
+  }
+
+  #send(read: Read, lane: Lane): void {
+    read.stopWaiting();
+    lane.send(read);
   }
 
   #sweep(): void {
