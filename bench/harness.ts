@@ -30,6 +30,8 @@ export interface BenchCase {
   /** How many units one time of the work is worth, such as the MiB of a file. Default 1. */
   readonly worth?: number;
   readonly goals: readonly Goal[];
+  /** Nanoseconds of a clock that only goes forward, such as that of the processor. Default `process.hrtime.bigint`. */
+  readonly now?: () => bigint;
   readonly open: (peers: PeerModules) => OpenCase | Promise<OpenCase>;
 }
 
@@ -81,7 +83,7 @@ export interface MeasureOptions {
   readonly rounds: number;
   /** Replaces each case's own. */
   readonly count?: number | undefined;
-  /** Nanoseconds of a clock that only goes forward. Default `process.hrtime.bigint`. */
+  /** In place of each case's own. */
   readonly now?: () => bigint;
 }
 
@@ -95,9 +97,16 @@ export function machine(): string {
  * is of one round. The first round only warms up.
  */
 export async function measure(
-  { id, unit, count: ownCount, worth = 1, goals }: BenchCase,
+  {
+    id,
+    unit,
+    count: ownCount,
+    worth = 1,
+    goals,
+    now: ownNow = () => process.hrtime.bigint(),
+  }: BenchCase,
   { variants }: OpenCase,
-  { rounds, count = ownCount, now = () => process.hrtime.bigint() }: MeasureOptions,
+  { rounds, count = ownCount, now = ownNow }: MeasureOptions,
 ): Promise<CaseResult> {
   const higherIsBetter = unit !== 'ns';
   const figures = new Map<string, number[]>(variants.map((variant) => [variant.id, []]));

@@ -33,6 +33,16 @@ export class Semaphore {
     return this.#free === this.#places;
   }
 
+  /** Whether every place is held. */
+  get isFull(): boolean {
+    return this.#free === 0;
+  }
+
+  /** Whether somebody waits for a place. */
+  get isContended(): boolean {
+    return this.#waiters.size > 0;
+  }
+
   /** Takes a place if one is free and nobody waits. */
   tryAcquire(): boolean {
     if (this.#free === 0) return false;

@@ -1,4 +1,5 @@
 import type { Classification, Classify, Outcome } from '../../core/index.ts';
+import { isStale } from './stale-statements.ts';
 
 /** What the server says of an error (https://www.postgresql.org/docs/current/protocol-error-fields.html). */
 interface ServerError extends Error {
@@ -22,7 +23,7 @@ export function serverError(error: unknown): ServerError | undefined {
 /** Whether another transaction was in the way, so that the same one can succeed when it is run again. */
 export function isConflict(error: unknown): boolean {
   const state = serverError(error)?.code;
-  return state === '40001' || state === '40P01';
+  return state === '40001' || state === '40P01' || isStale(error);
 }
 
 /** Whether the server refused a statement since an earlier one of the same transaction had failed. */
@@ -147,6 +148,14 @@ const rules: Readonly<Record<string, Rule>> = {
   XX002: { code: 'data-loss', advice: 'an index is damaged: reindex it' },
 };
 
+/** For what a transaction had prepared before the schema was changed: run again, it is prepared anew. */
+const staleRule: Rule = {
+  code: 'aborted',
+  retryable: true,
+  advice:
+    'the schema was changed under a statement that is kept prepared, or a pooler does not keep it: behind such a pooler set preparedStatements to false',
+};
+
 /** Maps the server's errors by their SQLSTATE. `where` names the database. */
 export function classifyServerError(where: string): Classify {
   return (error) => {
@@ -157,7 +166,9 @@ export function classifyServerError(where: string): Classify {
 
 function classifyServer(error: ServerError, where: string): Classification {
   const { code: state } = error;
-  const rule = rules[state] ?? rules[state.slice(0, 2)] ?? { code: 'internal' as const };
+  const rule = isStale(error)
+    ? staleRule
+    : (rules[state] ?? rules[state.slice(0, 2)] ?? { code: 'internal' as const });
   const { advice, details, ...classification } = rule;
   const isAboutServer = /^(?:08|28|3D|53|57P)/.test(state);
   const said = isAboutServer ? `PostgreSQL at ${where}: ${error.message}` : error.message;

@@ -1,6 +1,7 @@
 import type { Connection, Submittable } from 'pg';
 
 import type { WireValue } from '../postgres-sql/parameters.ts';
+import { passAsQuery } from './pg.ts';
 
 /**
  * One statement, parsed once and run for each row of values, in a single message to the server: the first that fails ends it.
@@ -43,10 +44,6 @@ export class Batch implements Submittable {
 
   handleDataRow(): void {}
 
-  handlePortalSuspended(): void {}
-
-  handleEmptyQuery(): void {}
-
   handleCommandComplete({ text }: { readonly text: string }): void {
     this.#sum += Number(/\d+$/.exec(text)?.[0] ?? 0);
   }
@@ -59,3 +56,5 @@ export class Batch implements Submittable {
     this.#reject(error);
   }
 }
+
+passAsQuery(Batch);

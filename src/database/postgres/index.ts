@@ -54,6 +54,11 @@ export interface PostgresDatabaseOptions extends DatabaseOptions {
    * other, which one that was in another's way achieves by running again.
    */
   readonly isolation?: Isolation;
+  /**
+   * Whether the server keeps a statement prepared on each connection that it comes again on. Default: true. Set it to false behind
+   * a pooler that lends a connection for a transaction, and does not keep track of prepared statements itself.
+   */
+  readonly preparedStatements?: boolean;
 }
 
 /** A Database on PostgreSQL: on one server, or on a primary with replicas. */
@@ -121,6 +126,7 @@ function driverFor(
     statementTimeout: bounded(options.statementTimeout ?? '60s'),
     applicationName: options.applicationName ?? 'underpin',
     isolation,
+    preparedStatements: options.preparedStatements ?? true,
   });
   return { name: `${target.host}:${target.port}/${target.database}`, driver };
 }

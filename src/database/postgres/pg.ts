@@ -1,3 +1,5 @@
+import type { Submittable } from 'pg';
+
 import { importPeer } from '../../core/index.ts';
 
 export const pg: typeof import('pg') = await importPeer(
@@ -5,3 +7,11 @@ export const pg: typeof import('pg') = await importPeer(
   'pg',
   () => import('pg'),
 );
+
+/**
+ * Lets `pg` take a class for a query of its own. On a connection that takes statements before it has answered the earlier ones it
+ * refuses others, since they may ask for more rows later on: a class that is given here must ask for all at once.
+ */
+export function passAsQuery(own: { readonly prototype: Submittable }): void {
+  Object.setPrototypeOf(own.prototype, pg.Query.prototype as object);
+}

@@ -31,9 +31,12 @@ import { isQuery, transactionStatementRefused } from '../postgres-sql/statements
 import { PostgresTransaction } from '../postgres-sql/transaction.ts';
 import { Semaphore } from '../semaphore.ts';
 import { classifyPostgres, isConnectionLost } from './classify.ts';
+import { KnownStatements } from './known-statements.ts';
 import { Notifications } from './notifications.ts';
 import { pg } from './pg.ts';
+import { RestingClients } from './resting-clients.ts';
 import { PostgresSession } from './session.ts';
+import { SharedReads } from './shared-reads.ts';
 
 /** How a {@link PostgresDriver} reaches the server. */
 export interface PostgresTarget {
@@ -60,6 +63,8 @@ export interface PostgresDriverOptions {
   readonly statementTimeout: number;
   readonly applicationName: string;
   readonly isolation: Isolation;
+  /** Whether the server keeps statements prepared that come again. */
+  readonly preparedStatements: boolean;
 }
 
 /** The part of `pg`'s pool that its users need; it is a `Pool` of that package. */
@@ -80,8 +85,7 @@ const closeGrace = 1000;
 
 /**
  * PostgreSQL through `pg`. The pool's connections are handed out by a semaphore, since a wait in the pool itself cannot be
- * cancelled. Statements are not kept prepared: poolers between here and the server could not follow, and a changed
- * schema would break them.
+ * cancelled. Reads outside of transactions share connections ({@link SharedReads}); whatever else runs has one to itself.
  */
 export class PostgresDriver implements DatabaseDriver {
   readonly adapter = 'postgres';
@@ -105,12 +109,16 @@ export class PostgresDriver implements DatabaseDriver {
   readonly #clients = new Set<Client>();
   readonly #sessions = new Set<PostgresSession>();
   readonly #notifications: Notifications;
+  readonly #statements: KnownStatements;
+  readonly #resting = new RestingClients();
+  readonly #reads: SharedReads;
   #isClosed = false;
 
   constructor(options: PostgresDriverOptions) {
     this.#options = options;
     this.isolation = options.isolation;
     this.maxTransactions = options.poolSize;
+    this.#statements = new KnownStatements(options.preparedStatements);
     const { host, port, database } = options.target;
     this.#where = `${host}:${port}/${database}`;
     this.classify = classifyPostgres(this.#where);
@@ -118,6 +126,18 @@ export class PostgresDriver implements DatabaseDriver {
       `one of the ${options.poolSize} connections to ${this.#where}`,
       options.poolSize,
     );
+    const places = this.#places;
+    this.#reads = new SharedReads({
+      get isContended() {
+        return places.isContended;
+      },
+      get isFull() {
+        return places.isFull;
+      },
+      statementTimeout: options.statementTimeout,
+      tryAcquire: () => this.#tryAcquire(),
+      acquire: async (signal) => await this.#acquire(signal),
+    });
     const clients = this.#clients;
     class TrackedClient extends pg.Client {
       constructor(config?: PoolConfig) {
@@ -168,6 +188,7 @@ export class PostgresDriver implements DatabaseDriver {
       // The pool would wait for whoever has it.
       session.release();
     }
+    this.#resting.giveBack();
     // An idle connection says goodbye to the server, and waits for it to hang up, which a dead one never does.
     const timer = setTimeout(() => {
       this.#destroyAll();
@@ -186,15 +207,18 @@ export class PostgresDriver implements DatabaseDriver {
     rowMode?: RowMode,
   ): Promise<StatementResult> {
     const values = toPostgresValues(query.parameters);
-    const session = await this.#acquire(signal);
+    const statement = this.#statements.of(query.sql);
+    if (query.query.kind === 'SelectQueryNode' && statement.isRead)
+      return await this.#reads.execute({ statement, values, rowMode }, signal);
+    const session = this.#tryAcquire() ?? (await this.#acquire(signal));
     try {
-      const result = await session.execute(query.sql, values, { signal, rowMode });
+      const result = await session.execute(statement, values, { signal, rowMode });
       // The connection is closed on its release, and the server rolls back.
       if (session.inTransaction) throw transactionStatementRefused();
       const { waitedMs } = session;
       return waitedMs === undefined ? result : { ...result, waitedMs };
     } finally {
-      session.release();
+      session.release({ rests: true });
     }
   }
 
@@ -264,23 +288,40 @@ export class PostgresDriver implements DatabaseDriver {
     const startedAt = performance.now();
     const waited = await this.#places.acquire({ timeout: this.#options.waitTimeout, signal });
     try {
-      const isAtHand = waited === undefined && this.#pool.idleCount > 0;
-      const client = await this.#connect(signal);
-      const session: PostgresSession = new PostgresSession(client, {
-        statementTimeout: this.#options.statementTimeout,
-        // One that had to be made was waited for as well.
-        waitedMs: isAtHand ? undefined : performance.now() - startedAt,
-        onRelease: () => {
-          this.#sessions.delete(session);
-          this.#places.release();
-        },
-      });
-      this.#sessions.add(session);
-      return session;
+      const resting = this.#resting.take();
+      const isAtHand = waited === undefined && (resting !== undefined || this.#pool.idleCount > 0);
+      const client = resting ?? (await this.#connect(signal));
+      // One that had to be made was waited for as well.
+      return this.#sessionOn(client, isAtHand ? undefined : performance.now() - startedAt);
     } catch (error) {
       this.#places.release();
       throw error;
     }
+  }
+
+  /** A session, if a place is free and a connection for it at hand. */
+  #tryAcquire(): PostgresSession | undefined {
+    if (this.#isClosed || !this.#places.tryAcquire()) return undefined;
+    const client = this.#resting.take();
+    if (client !== undefined) return this.#sessionOn(client);
+    this.#places.release();
+    return undefined;
+  }
+
+  #sessionOn(client: PoolClient, waitedMs?: number): PostgresSession {
+    const session: PostgresSession = new PostgresSession(client, {
+      statementTimeout: this.#options.statementTimeout,
+      statements: this.#statements,
+      waitedMs,
+      onRelease: (released, state) => {
+        this.#sessions.delete(session);
+        if (state === 'resting' && !this.#isClosed) this.#resting.rest(released);
+        else released.release(state === 'broken');
+        this.#places.release();
+      },
+    });
+    this.#sessions.add(session);
+    return session;
   }
 
   async #connect(signal: AbortSignal | undefined): Promise<PoolClient> {
@@ -319,6 +360,8 @@ export class PostgresDriver implements DatabaseDriver {
       maxLifetimeSeconds: maxLifetime / 1000,
       application_name: applicationName,
       keepAlive: true,
+      // Each takes statements before it has answered the earlier ones, of which only reads make use.
+      pipeline: true,
       types: { getTypeParser: parserOf },
       ...(statementTimeout > 0 && { statement_timeout: statementTimeout }),
     };

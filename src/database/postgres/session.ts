@@ -1,4 +1,4 @@
-import type { PoolClient, QueryResult } from 'pg';
+import type { PoolClient } from 'pg';
 
 import { InfrastructureError, withOutcome } from '../../core/index.ts';
 import { abortedBefore } from '../aborted.ts';
@@ -9,12 +9,15 @@ import type { AnswerOptions, ExecuteOptions, SqlSession } from '../postgres-sql/
 import { Batch } from './batch.ts';
 import { requestCancel } from './cancel.ts';
 import { isConnectionLost } from './classify.ts';
+import { Execution } from './execution.ts';
+import type { KnownStatement, KnownStatements } from './known-statements.ts';
+import { isStale } from '../postgres-sql/stale-statements.ts';
 
 /** How long a cancelled statement may take to end before its connection is given up, in milliseconds. */
-const cancelGrace = 2000;
+export const cancelGrace = 2000;
 
 /** How much longer than the server's own limit an answer is waited for, in milliseconds. */
-const answerGrace = 5000;
+export const answerGrace = 5000;
 
 /** Rows of a batch that go in one message, which is in memory whole. */
 const batchSize = 1000;
@@ -25,14 +28,19 @@ export interface PostgresSessionOptions {
   readonly statementTimeout: number;
   /** How long the connection was waited for, in milliseconds, if it was. */
   readonly waitedMs: number | undefined;
-  readonly onRelease: () => void;
+  readonly statements: KnownStatements;
+  readonly onRelease: (client: PoolClient, state: Released) => void;
 }
+
+/** How a connection is given back: to be closed, to be had by somebody else at once, or to the pool. */
+export type Released = 'broken' | 'resting' | 'idle';
 
 /** One connection of the pool while somebody has it. Statements run one after the other. */
 export class PostgresSession implements SqlSession {
   readonly #client: PoolClient;
   readonly #statementTimeout: number;
-  readonly #onRelease: () => void;
+  readonly #statements: KnownStatements;
+  readonly #onRelease: (client: PoolClient, state: Released) => void;
   /** How long it was waited for, in milliseconds; undefined when it was there. */
   readonly waitedMs: number | undefined;
   #tail: Promise<unknown> = Promise.resolve();
@@ -42,16 +50,16 @@ export class PostgresSession implements SqlSession {
   #isInterrupted = false;
   #isReleased = false;
   #isBroken = false;
-  /** Why it was cut, if somebody said so. */
   #reason: InfrastructureError | undefined;
 
   constructor(
     client: PoolClient,
-    { statementTimeout, waitedMs, onRelease }: PostgresSessionOptions,
+    { statementTimeout, statements, waitedMs, onRelease }: PostgresSessionOptions,
   ) {
     this.#client = client;
     this.waitedMs = waitedMs;
     this.#statementTimeout = statementTimeout;
+    this.#statements = statements;
     this.#onRelease = onRelease;
   }
 
@@ -62,15 +70,33 @@ export class PostgresSession implements SqlSession {
 
   /** Runs one statement with parameters, in one message. */
   async execute(
-    sql: string,
-    values: WireValue[] = [],
+    sql: string | KnownStatement,
+    values: readonly WireValue[] = [],
     options: ExecuteOptions = {},
   ): Promise<StatementResult> {
-    // `extended` even without parameters, so that a text of several statements is refused.
-    const query = { text: sql, values, queryMode: 'extended', rowMode: options.rowMode };
-    return toStatementResult(
-      await this.#inTurn(() => this.#client.query<Record<string, unknown>>(query), options),
-    );
+    const statement = typeof sql === 'string' ? this.#statements.of(sql) : sql;
+    const { rowMode } = options;
+    const send = async (): Promise<StatementResult> =>
+      await new Promise((resolve, reject) => {
+        this.submit(
+          new Execution({ statement, values, rowMode }, (error, result) => {
+            if (result === undefined) reject(error);
+            else resolve(result);
+          }),
+        );
+      });
+    try {
+      return await this.#inTurn(send, options);
+    } catch (error) {
+      // Refused before it did anything. A transaction is over with it.
+      if (!isStale(error) || this.inTransaction) throw error;
+      return await this.#inTurn(send, options);
+    }
+  }
+
+  /** Sends a statement at once, whatever was sent before it: for whoever keeps account of the answers. */
+  submit(execution: Execution): void {
+    this.#client.query(execution);
   }
 
   /** Commits the transaction. Gives false when the server rolled it back instead, since a statement in it had failed. */
@@ -110,12 +136,30 @@ export class PostgresSession implements SqlSession {
     this.#isInterrupted = false;
   }
 
-  /** Gives the connection back to the pool; one that is lost, or in the midst of something, is closed instead. */
-  release(): void {
+  /**
+   * Gives the connection back; one that is lost, or in the midst of something, is to be closed. `rests`: whether somebody is
+   * likely to need it in this turn of the event loop.
+   */
+  release({ rests = false }: { readonly rests?: boolean } = {}): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
-    this.#client.release(this.#isBroken || this.#pending > 0 || this.inTransaction);
-    this.#onRelease();
+    const isBroken = this.#isBroken || this.#pending > 0 || this.inTransaction;
+    this.#onRelease(this.#client, isBroken ? 'broken' : rests ? 'resting' : 'idle');
+  }
+
+  /** Why it was cut, if somebody said so. */
+  get reason(): InfrastructureError | undefined {
+    return this.#reason;
+  }
+
+  /** Asks the server to cancel what runs. Resolves when it has passed that on, and rejects when it does not within two seconds. */
+  async requestCancel(): Promise<void> {
+    await requestCancel(this.#client, cancelGrace);
+  }
+
+  /** Nobody else gets the connection, which the server has ended, or is about to. */
+  markBroken(): void {
+    this.#isBroken = true;
   }
 
   /** Cuts the connection: whatever runs on it, or is still to run, fails; with the reason, if there is one. */
@@ -153,17 +197,26 @@ export class PostgresSession implements SqlSession {
     answer: Promise<Result>,
     { signal, unlimited }: AnswerOptions,
   ): Promise<Result> {
-    const { promise: stopped, resolve } = Promise.withResolvers<'stopped'>();
+    // What either gives; `Promise.race` costs more promises for each statement.
+    const { promise, resolve, reject } = Promise.withResolvers<Result>();
+    let isDone = false;
     const stop = (): void => {
-      resolve('stopped');
+      // A request to cancel that is sent after the answer would hit whatever comes next.
+      if (isDone) return;
+      isDone = true;
+      resolve(this.#cancel(answer, signal));
     };
+    const noteDone = (): void => {
+      isDone = true;
+    };
+    answer.then(noteDone, noteDone);
+    answer.then(resolve, reject);
     this.#stop = stop;
     const limit = unlimited ? 0 : this.#statementTimeout;
     const timer = limit > 0 ? setTimeout(stop, limit + answerGrace) : undefined;
     signal?.addEventListener('abort', stop, { once: true });
     try {
-      const first = await Promise.race([answer, stopped]);
-      return first === 'stopped' ? await this.#cancel(answer, signal) : first;
+      return await promise;
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener('abort', stop);
@@ -177,7 +230,7 @@ export class PostgresSession implements SqlSession {
       () => undefined,
     );
     // Also once the answer is there, the request must have been passed on: the next statement would be cancelled instead.
-    const cancelled = Promise.all([requestCancel(this.#client, cancelGrace), settled]).then(
+    const cancelled = Promise.all([this.requestCancel(), settled]).then(
       () => true,
       () => false,
     );
@@ -193,15 +246,20 @@ export class PostgresSession implements SqlSession {
       if (isCancelled(error) && signal?.aborted) throw abortedBefore(signal);
       if (isCancelled(error) && this.#isInterrupted) throw interrupted();
       if (signal?.aborted || !this.#isBroken) throw error;
-      throw new InfrastructureError({
-        code: 'deadline-exceeded',
-        component: 'database',
-        adapter: 'postgres',
-        message: 'the server did not answer, and its connection was given up',
-        cause: error,
-      });
+      throw noAnswer(error);
     }
   }
+}
+
+/** The error of what a server never answered, whose connection was cut for it with `cause`. */
+export function noAnswer(cause: unknown): InfrastructureError {
+  return new InfrastructureError({
+    code: 'deadline-exceeded',
+    component: 'database',
+    adapter: 'postgres',
+    message: 'the server did not answer, and its connection was given up',
+    cause,
+  });
 }
 
 function interrupted(): InfrastructureError {
@@ -211,14 +269,4 @@ function interrupted(): InfrastructureError {
     adapter: 'postgres',
     message: 'the transaction ended while this statement was under way, which was cancelled',
   });
-}
-
-const changes: ReadonlySet<string> = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE']);
-
-function toStatementResult({
-  rows,
-  command,
-  rowCount,
-}: QueryResult<Record<string, unknown>>): StatementResult {
-  return changes.has(command) ? { rows, numAffectedRows: BigInt(rowCount ?? 0) } : { rows };
 }
