@@ -119,7 +119,7 @@ describe('start', () => {
     await thing.close();
     await expect(thing.start()).rejects.toMatchObject({
       code: 'failed-precondition',
-      message: /closed/,
+      message: expect.stringContaining('closed') as string,
     });
   });
 

@@ -142,6 +142,8 @@ export class TransactionScope {
     this.#assertActive();
     if (this.#leftover !== undefined) {
       await this.rollback();
+      // A mistake of the caller's, such as raw SQL that ends the transaction, would only be made again.
+      if (InfrastructureError.is(this.#leftover) && !this.#leftover.retryable) throw this.#leftover;
       throw new InfrastructureError({
         code: 'aborted',
         component: 'database',

@@ -1,12 +1,16 @@
 import { sql } from 'kysely';
 
 import type { Database } from '../../src/database/index.ts';
+import { mysqlDatabase } from '../../src/database/mysql/index.ts';
+import { pgliteDatabase } from '../../src/database/pglite/index.ts';
 import { postgresDatabase } from '../../src/database/postgres/index.ts';
 import { sqliteDatabase } from '../../src/database/sqlite/index.ts';
 
 const engines: Readonly<Record<string, (address: string) => Database>> = {
   sqlite: (file) => sqliteDatabase({ file }),
+  pglite: (directory) => pgliteDatabase({ directory }),
   postgres: (url) => postgresDatabase({ url }),
+  mysql: (url) => mysqlDatabase({ url }),
 };
 
 // Streams as many rows as it is told, keeps them if it is told, and says how many there were.

@@ -6,10 +6,11 @@ import { promisify } from 'node:util';
 
 import { describe, expect, it } from 'vitest';
 
-import { makePostgresDatabase } from '../services/databases.ts';
+import { makeMariadbDatabase, makePostgresDatabase } from '../services/databases.ts';
 import { service } from '../services/services.ts';
 
 const { missing: postgresMissing } = await service('postgres');
+const { missing: mariadbMissing } = await service('mariadb');
 
 interface Engine {
   readonly name: string;
@@ -19,7 +20,9 @@ interface Engine {
 
 const engines: readonly Engine[] = [
   { name: 'sqlite', make: makeFile },
+  { name: 'pglite', make: makeFile },
   { name: 'postgres', missing: postgresMissing, make: makePostgresDatabase },
+  { name: 'mysql', missing: mariadbMissing, make: makeMariadbDatabase },
 ];
 
 async function makeFile(): Promise<{ url: string; remove: () => Promise<void> }> {

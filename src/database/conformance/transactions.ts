@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
+import { sql } from 'kysely';
+
 import {
   background,
   type DatabaseCase,
@@ -207,6 +209,21 @@ const nested: readonly DatabaseCase[] = [
     });
     assert.deepEqual(await noteIds(database), [1, 2]);
   }),
+  withTables(
+    'nested › raw SQL in it that ends the transaction fails the outer one, which is not run again',
+    async (database) => {
+      let runs = 0;
+      const transaction = database.transaction(async () => {
+        runs += 1;
+        await insertNote(database, 1);
+        const ended = database.transaction(async () => await sql`commit`.execute(database.query));
+        await rejectsWith(ended, 'failed-precondition');
+      });
+      await rejectsWith(transaction, 'failed-precondition');
+      assert.equal(runs, 1);
+      assert.deepEqual(await noteIds(database), []);
+    },
+  ),
   withTables('nested › undoes only its own work', async (database) => {
     await database.transaction(async () => {
       await insertNote(database, 1);
