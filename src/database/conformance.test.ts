@@ -157,6 +157,9 @@ const brokenDrivers: Readonly<Record<string, Break>> = {
     },
   }),
   'does not count rows': results(({ rows }) => ({ rows })),
+  'gives no rows of an update': results((result, { query }) =>
+    query.kind === 'UpdateQueryNode' ? { ...result, rows: [] } : result,
+  ),
   'knows no constraint': () => ({ classify: () => undefined }),
   'names another column': (driver) => ({
     classify: (error) => {

@@ -13,6 +13,8 @@ export type DatabaseCapabilities = {
   readonly transactionalDdl: boolean;
   /** A statement that fails inside of a transaction undoes itself alone. When not, the transaction, or its savepoint, is lost with it. */
   readonly statementRollback: boolean;
+  /** Every kind of write gives its rows by `returning`. When not, an update that asks for them is refused. */
+  readonly returning: boolean;
   /**
    * A transaction, or a write outside of any, goes on while whoever asks for it has another transaction open, which is suspended.
    * When not, it would wait for that one forever, and is refused.

@@ -1,21 +1,10 @@
 import { globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import { root } from '../../scripts/run.ts';
 import { ports } from './adapters.ts';
 import { insertMatrix } from './matrix.ts';
-import { makePgliteDump } from './pglite.ts';
-
-// Takes longer than a test should on a busy machine.
-beforeAll(async () => void (await makePgliteDump()), 300_000);
-
-for (const { port, adapters } of ports) {
-  for (const { adapter, skip, register } of adapters) {
-    if (skip === undefined) register({ describe, it });
-    else it.skip(`${port} conformance: ${adapter}: ${skip}`);
-  }
-}
 
 describe('conformance', () => {
   it('every room that has a suite has its adapters registered', () => {
@@ -24,6 +13,12 @@ describe('conformance', () => {
       .map((file) => file.split(path.sep)[1] ?? '')
       .filter((room) => room !== 'core');
     expect(ports.map(({ port }) => port).toSorted()).toEqual(rooms.toSorted());
+  });
+
+  it('every port is put to its suite by a file of its own', () => {
+    const files = globSync('test/conformance/*.test.ts', { cwd: root });
+    const names = files.map((file) => path.basename(file, '.test.ts'));
+    expect(ports.map(({ port }) => port).filter((port) => !names.includes(port))).toEqual([]);
   });
 
   it('the matrix in docs/conformance.md is current (npm run docs:matrix)', () => {

@@ -30,7 +30,7 @@ import { MysqlTransaction } from './mysql-transaction.ts';
 import { toMysqlValues } from './parameters.ts';
 import { MysqlPool } from './pool.ts';
 import { cancelGrace, MysqlSession } from './session.ts';
-import { transactionStatementRefused } from './statements.ts';
+import { refuseReturning, transactionStatementRefused } from './statements.ts';
 
 /** How a {@link MysqlDriver} reaches the server. */
 export interface MysqlTarget {
@@ -80,6 +80,7 @@ export class MysqlDriver implements DatabaseDriver {
     boundedStreams: true,
     transactionalDdl: false,
     statementRollback: true,
+    returning: false,
     independentTransactions: true,
     notifications: false,
   };
@@ -148,10 +149,12 @@ export class MysqlDriver implements DatabaseDriver {
   }
 
   async execute(
-    { sql, parameters, query }: CompiledQuery,
+    compiled: CompiledQuery,
     signal?: AbortSignal,
     rowMode?: RowMode,
   ): Promise<StatementResult> {
+    refuseReturning(compiled);
+    const { sql, parameters, query } = compiled;
     const values = toMysqlValues(parameters);
     const session = await this.#acquire(signal);
     try {
@@ -164,10 +167,9 @@ export class MysqlDriver implements DatabaseDriver {
     }
   }
 
-  async *stream(
-    { sql, parameters, query }: CompiledQuery,
-    options: StreamOptions,
-  ): StatementStream {
+  async *stream(compiled: CompiledQuery, options: StreamOptions): StatementStream {
+    refuseReturning(compiled);
+    const { sql, parameters, query } = compiled;
     const values = toMysqlValues(parameters);
     const session = await this.#acquire(options.signal);
     try {
@@ -190,7 +192,7 @@ export class MysqlDriver implements DatabaseDriver {
       if (lock !== undefined) await this.#lock(session, lock, signal);
       await session.script(begin, { signal });
       const isMigration = lock !== undefined;
-      return new MysqlTransaction({ session, where: this.#where, begin, isMigration });
+      return new MysqlTransaction({ session, where: this.#where, begin, isMigration, readOnly });
     } catch (error) {
       // With it goes the lock, and what was begun.
       session.destroy();

@@ -17,6 +17,8 @@ import {
   endedByServer,
   endsTransaction,
   implicitCommitRefused,
+  readOnlyRefused,
+  refuseReturning,
   scriptEndsTransaction,
   transactionStatementRefused,
 } from './statements.ts';
@@ -35,6 +37,7 @@ export interface MysqlTransactionOptions {
    * commits what came before and another transaction is begun for what follows.
    */
   readonly isMigration: boolean;
+  readonly readOnly: boolean;
 }
 
 /** An open transaction on a connection of its own. */
@@ -44,23 +47,27 @@ export class MysqlTransaction implements DriverTransaction {
   readonly #where: string;
   readonly #begin: string;
   readonly #isMigration: boolean;
+  readonly #readOnly: boolean;
   #isOver = false;
   /** Why nothing more can be done in it, and it cannot be committed. */
   #broken: Error | undefined;
 
-  constructor({ session, where, begin, isMigration }: MysqlTransactionOptions) {
+  constructor({ session, where, begin, isMigration, readOnly }: MysqlTransactionOptions) {
     this.#session = session;
     this.#where = where;
     this.#begin = begin;
     this.#isMigration = isMigration;
+    this.#readOnly = readOnly;
     this.waitedMs = session.waitedMs;
   }
 
   async execute(
-    { sql, parameters, query }: CompiledQuery,
+    compiled: CompiledQuery,
     signal?: AbortSignal,
     rowMode?: RowMode,
   ): Promise<StatementResult> {
+    refuseReturning(compiled);
+    const { sql, parameters, query } = compiled;
     const values = toMysqlValues(parameters);
     this.#refuse(sql);
     return await this.#guard(
@@ -87,10 +94,9 @@ export class MysqlTransaction implements DriverTransaction {
     return { rows: [], numAffectedRows: affected };
   }
 
-  async *stream(
-    { sql, parameters, query }: CompiledQuery,
-    options: StreamOptions,
-  ): StatementStream {
+  async *stream(compiled: CompiledQuery, options: StreamOptions): StatementStream {
+    refuseReturning(compiled);
+    const { sql, parameters, query } = compiled;
     const values = toMysqlValues(parameters);
     this.#refuse(sql);
     const stream = this.#session.stream({ sql, values, query }, options, this.#isMigration);
@@ -171,7 +177,8 @@ export class MysqlTransaction implements DriverTransaction {
   /** Refuses, before it is sent, what would end the transaction. */
   #refuse(sql: string): void {
     if (endsTransaction(sql)) throw this.#break(transactionStatementRefused());
-    if (!this.#isMigration && commitsImplicitly(sql)) throw this.#break(implicitCommitRefused());
+    if (this.#isMigration || !commitsImplicitly(sql)) return;
+    throw this.#break(this.#readOnly ? readOnlyRefused() : implicitCommitRefused());
   }
 
   async #control(text: string): Promise<void> {

@@ -1,3 +1,5 @@
+import { type CompiledQuery, UpdateQueryNode } from 'kysely';
+
 import { InfrastructureError } from '../../core/index.ts';
 
 // Beside the comments of standard SQL there are `#`, and those that the server reads as a part of the statement.
@@ -76,6 +78,30 @@ export function implicitCommitRefused(): InfrastructureError {
   return refusal(
     'MySQL would commit the transaction at this statement, as at all that change the schema, and it is rolled back instead: run the statement outside of the transaction, or in a migration',
   );
+}
+
+/** Throws for an update that is to give its rows, which neither MySQL nor MariaDB does. */
+export function refuseReturning({ query }: Pick<CompiledQuery, 'query'>): void {
+  if (!UpdateQueryNode.is(query) || query.returning === undefined) return;
+  throw new InfrastructureError({
+    code: 'unimplemented',
+    component: 'database',
+    adapter: 'mysql',
+    message:
+      'MySQL and MariaDB have no update … returning: select the rows after the update, in the same transaction',
+    details: { capability: 'returning' },
+  });
+}
+
+/** The error of a statement in a transaction that only reads, and that would change the schema. */
+export function readOnlyRefused(): InfrastructureError {
+  return new InfrastructureError({
+    code: 'permission-denied',
+    component: 'database',
+    adapter: 'mysql',
+    message:
+      'this transaction is read-only, and the statement changes the schema: leave readOnly out',
+  });
 }
 
 /** The error of a statement after which the server had no transaction any more. */

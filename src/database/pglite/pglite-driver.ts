@@ -88,6 +88,7 @@ export class PgliteDriver implements DatabaseDriver {
       boundedStreams: this.#directory !== undefined,
       transactionalDdl: true,
       statementRollback: false,
+      returning: true,
       independentTransactions: false,
       notifications: true,
     };

@@ -94,6 +94,7 @@ export class PostgresDriver implements DatabaseDriver {
     boundedStreams: true,
     transactionalDdl: true,
     statementRollback: false,
+    returning: true,
     independentTransactions: true,
     notifications: true,
   };
@@ -107,6 +108,8 @@ export class PostgresDriver implements DatabaseDriver {
   readonly #pool: Pool;
   /** All connections there are, also those that are still being made. */
   readonly #clients = new Set<Client>();
+  /** Since when each has been there, by `performance.now()`. */
+  readonly #bornAt = new WeakMap<object, number>();
   readonly #sessions = new Set<PostgresSession>();
   readonly #notifications: Notifications;
   readonly #statements: KnownStatements;
@@ -139,10 +142,12 @@ export class PostgresDriver implements DatabaseDriver {
       acquire: async (signal) => await this.#acquire(signal),
     });
     const clients = this.#clients;
+    const bornAt = this.#bornAt;
     class TrackedClient extends pg.Client {
       constructor(config?: PoolConfig) {
         super(config);
         clients.add(this);
+        bornAt.set(this, performance.now());
         // A connection that is lost shows at its next use; without a listener it would end the process.
         this.on('error', () => undefined);
         this.once('end', () => {
@@ -315,13 +320,20 @@ export class PostgresDriver implements DatabaseDriver {
       waitedMs,
       onRelease: (released, state) => {
         this.#sessions.delete(session);
-        if (state === 'resting' && !this.#isClosed) this.#resting.rest(released);
+        if (state === 'resting' && !this.#isClosed && !this.#isOld(released))
+          this.#resting.rest(released);
         else released.release(state === 'broken');
         this.#places.release();
       },
     });
     this.#sessions.add(session);
     return session;
+  }
+
+  /** Whether the pool is to close it once it has it back. */
+  #isOld(client: PoolClient): boolean {
+    const { maxLifetime } = this.#options;
+    return maxLifetime > 0 && performance.now() - (this.#bornAt.get(client) ?? 0) >= maxLifetime;
   }
 
   async #connect(signal: AbortSignal | undefined): Promise<PoolClient> {

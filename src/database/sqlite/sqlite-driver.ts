@@ -99,6 +99,7 @@ export class SqliteDriver implements DatabaseDriver {
           boundedStreams: false,
           transactionalDdl: true,
           statementRollback: true,
+          returning: true,
           independentTransactions: false,
           notifications: false,
         }
@@ -107,6 +108,7 @@ export class SqliteDriver implements DatabaseDriver {
           boundedStreams: true,
           transactionalDdl: true,
           statementRollback: true,
+          returning: true,
           independentTransactions: false,
           notifications: false,
         };

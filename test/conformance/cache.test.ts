@@ -1,0 +1,4 @@
+import { cachePort } from './cache.ts';
+import { registerPort } from './register.ts';
+
+registerPort(cachePort);

@@ -1,0 +1,4 @@
+import { mailPort } from './mail.ts';
+import { registerPort } from './register.ts';
+
+registerPort(mailPort);

@@ -1,0 +1,4 @@
+import { pushPort } from './push.ts';
+import { registerPort } from './register.ts';
+
+registerPort(pushPort);

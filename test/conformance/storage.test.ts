@@ -1,0 +1,4 @@
+import { storagePort } from './storage.ts';
+import { registerPort } from './register.ts';
+
+registerPort(storagePort);
