@@ -8,10 +8,12 @@ import {
   type Policy,
   redact,
   type Secret,
+  systemClock,
   toMilliseconds,
 } from '../../core/index.ts';
 import { Database, type DatabaseOptions } from '../database.ts';
 import type { Isolation } from '../driver.ts';
+import { ReplicatedDriver } from '../replicas.ts';
 import { MysqlDriver, type MysqlNative, type MysqlTarget } from './mysql-driver.ts';
 import { assertVerifiable, parseMysqlUrl } from './url.ts';
 
@@ -24,7 +26,12 @@ export interface MysqlDatabaseOptions extends DatabaseOptions {
    * says it is) for TLS, and `?socket=/PATH` for a socket. `mariadb:` says the same.
    */
   readonly url: Secret;
-  /** In place of the URL's. */
+  /**
+   * Servers that replicate the one of `url`, which is then the primary. They serve reads outside of transactions, and read-only
+   * transactions, of a context that has not written yet. All other options hold for each of them, the password too.
+   */
+  readonly replicas?: readonly Secret[];
+  /** In place of the URLs'. */
   readonly password?: Secret;
   /** Options of TLS, such as a `ca` of your own, in place of what `ssl-mode` says. The server's identity is checked unless they say otherwise. */
   readonly ssl?: boolean | SslOptions;
@@ -48,12 +55,17 @@ export interface MysqlDatabaseOptions extends DatabaseOptions {
 }
 
 /** A Database on MySQL or MariaDB. */
-export type MysqlDatabase<Schema = unknown> = Database<Schema, MysqlDriver>;
+export type MysqlDatabase<Schema = unknown> = Database<
+  Schema,
+  MysqlDriver | ReplicatedDriver<MysqlDriver>
+>;
 
 /** Further attempts of what is safe to repeat, such as what could not be sent. */
 const defaultPolicy: Policy = definePolicy('mysql', {
   retry: { attempts: 3, maxDelay: '1s' },
 });
+
+const origin = { component: 'database', adapter: 'mysql' } as const;
 
 const isolations: readonly string[] = ['read-committed', 'repeatable-read', 'serializable'];
 
@@ -68,9 +80,23 @@ const isolations: readonly string[] = ['read-committed', 'repeatable-read', 'ser
 export function mysqlDatabase<Schema = unknown>(
   options: MysqlDatabaseOptions,
 ): MysqlDatabase<Schema> {
-  const { poolSize = 10, isolation = 'serializable', policy = defaultPolicy } = options;
-  const origin = { component: 'database', adapter: 'mysql' } as const;
-  const { password: urlPassword, ...parsed } = parseMysqlUrl(redact(options.url).reveal());
+  const { isolation = 'serializable', policy = defaultPolicy, clock = systemClock } = options;
+  const primary = driverFor(options.url, isolation, options);
+  // A replica cannot tell what is under way on the primary: a transaction that must be serializable is never sent there.
+  const level = isolation === 'serializable' ? 'repeatable-read' : isolation;
+  const replicas = (options.replicas ?? []).map((url) => driverFor(url, level, options));
+  const driver =
+    replicas.length === 0 ? primary.driver : new ReplicatedDriver(primary.driver, replicas, clock);
+  return new Database<Schema, typeof driver>(driver, { ...options, policy });
+}
+
+function driverFor(
+  url: Secret,
+  isolation: Isolation,
+  options: MysqlDatabaseOptions,
+): { readonly name: string; readonly driver: MysqlDriver } {
+  const { poolSize = 10 } = options;
+  const { password: urlPassword, ...parsed } = parseMysqlUrl(redact(url).reveal());
   const password = redact(options.password ?? urlPassword ?? '');
   if (!Number.isInteger(poolSize) || poolSize < 1)
     throw invalidArgument(origin, 'poolSize must be a whole number of at least 1');
@@ -95,7 +121,8 @@ export function mysqlDatabase<Schema = unknown>(
     statementTimeout: bounded(options.statementTimeout ?? '60s'),
     isolation,
   });
-  return new Database<Schema, MysqlDriver>(driver, { ...options, policy });
+  const { host, port, database } = target;
+  return { name: `${host}:${port}/${database}`, driver };
 }
 
 /** `mysql2` checks the identity of a server only when it is told to. */

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
 import { makeMariadbDatabase, type TestDatabase } from '../../../test/services/databases.ts';
 import { service } from '../../../test/services/services.ts';
-import { noPolicy } from '../../core/index.ts';
+import { noPolicy, runWithContext } from '../../core/index.ts';
 import { sqlQueue } from '../../queue/sql/index.ts';
 import { type MysqlDatabase, mysqlDatabase, type MysqlDatabaseOptions } from './index.ts';
 import { MysqlDriver } from './mysql-driver.ts';
@@ -729,7 +729,7 @@ describe.skipIf(missing)('database mysql', () => {
     await insert(1);
     await expect(
       database.query.updateTable('item').set({ name: 'b' }).returning('id').execute(),
-    ).rejects.toMatchObject({ code: 'invalid-argument' });
+    ).rejects.toMatchObject({ code: 'unimplemented' });
     expect(await names()).toEqual(['a']);
   });
 
@@ -805,6 +805,41 @@ describe.skipIf(missing)('database mysql', () => {
       );
       controller.abort();
       await expect(waiting).rejects.toMatchObject({ code: 'cancelled', outcome: 'not-applied' });
+    });
+  });
+
+  test('reads of a context go to a replica until it writes, and read-only transactions too', async () => {
+    await using primary = await makeMariadbDatabase();
+    await using replica = await makeMariadbDatabase();
+    const named = [
+      [primary.url, 'primary'],
+      [replica.url, 'replica'],
+    ] as const;
+    for (const [url, name] of named) {
+      await using one = mysqlDatabase({ url });
+      await sql`create table place (name varchar(10))`.execute(one.query);
+      await sql`insert into place values (${name})`.execute(one.query);
+    }
+    await using replicated = mysqlDatabase<{ place: { name: string } }>({
+      url: primary.url,
+      replicas: [replica.url],
+    });
+    const names = async (): Promise<string[]> => {
+      const rows = await replicated.query
+        .selectFrom('place')
+        .select('name')
+        .orderBy('name')
+        .execute();
+      return rows.map(({ name }) => name);
+    };
+    await runWithContext({ requestId: '1' }, async () => {
+      expect(await names()).toEqual(['replica']);
+      expect(await replicated.transaction(names, { readOnly: true })).toEqual(['replica']);
+      await replicated.query.insertInto('place').values({ name: 'written' }).execute();
+      expect(await names()).toEqual(['primary', 'written']);
+    });
+    await runWithContext({ requestId: '2' }, async () => {
+      expect(await names()).toEqual(['replica']);
     });
   });
 });
