@@ -108,6 +108,21 @@ describe.skipIf(missing)('database postgres › streaming replication', () => {
     expect(await inContext(async () => await ids(database))).toEqual([1, 2]);
   });
 
+  test("a read-only transaction is the replica's, until its context has written", async () => {
+    await using database = replicated();
+    const resume = await lag();
+    const reading = async (): Promise<number[]> =>
+      await database.transaction(async () => await ids(database), { readOnly: true });
+    await inContext(async () => {
+      await inContext(async () => await insert(database, 1));
+      expect(await reading()).toEqual([1]);
+    });
+    await inContext(async () => {
+      expect(await reading()).toEqual([]);
+    });
+    await resume();
+  });
+
   test('an event tells which server answered', async () => {
     await using database = replicated();
     const events: OperationEvent[] = [];
