@@ -77,7 +77,9 @@ const given: Readonly<Record<string, unknown>> = {
   enum: 'b',
 };
 
-describe.for(targets)('mikro-orm on $adapter', (target) => {
+const configured = targets.filter(({ without }) => without?.['mikro-orm'] === undefined);
+
+describe.for(configured)('mikro-orm on $adapter', (target) => {
   describe.skipIf(target.missing !== undefined)('rules', () => {
     let database: Database;
     let remove: () => Promise<void>;
@@ -91,7 +93,6 @@ describe.for(targets)('mikro-orm on $adapter', (target) => {
 
     afterEach(async () => {
       await orm.close();
-      await database.close();
       await remove();
     });
 
@@ -231,12 +232,15 @@ describe.for(targets)('mikro-orm on $adapter', (target) => {
         const never = em.transactional(nothing, { propagation: 'never' });
         await expect(never).rejects.toMatchObject(refused);
         await em.transactional(nothing, { propagation: 'mandatory' });
-        await em.transactional(
-          async () => {
-            expect(database.inTransaction).toBe(false);
-          },
-          { propagation: 'not_supported' },
+        const beside = em.transactional(async () => `inside: ${database.inTransaction}`, {
+          propagation: 'not_supported',
+        });
+        const told = await beside.catch(
+          (error: unknown) => InfrastructureError.is(error) && error.code,
         );
+        // On one connection for everything it would wait for its own caller.
+        const { concurrentReads } = database.capabilities;
+        expect(told).toBe(concurrentReads ? 'inside: false' : 'unimplemented');
       });
       await expect(
         orm.em.fork().transactional(nothing, { propagation: 'mandatory' }),
