@@ -390,6 +390,7 @@ describe.skipIf(missing)('database mysql', () => {
     await insert(2);
     const { promise: both, resolve: meet } = Promise.withResolvers<void>();
     let runs = 0;
+    let locked = 0;
     const cross = async (mine: number, other: number): Promise<void> =>
       await database.transaction(
         async () => {
@@ -400,7 +401,8 @@ describe.skipIf(missing)('database mysql', () => {
               database.query,
             );
           await mark(mine);
-          if (run === 2) meet();
+          locked += 1;
+          if (locked === 2) meet();
           await both;
           await mark(other).catch(() => undefined);
           // It would take effect by itself, since the server has ended the transaction of the victim.
