@@ -10,6 +10,8 @@ interface ServerError extends Error {
   sql?: string;
   /** What the statement wrote to, which {@link withoutValues} adds. */
   table?: string;
+  /** Which one of a text it was, from 1, which {@link withStatementNumber} adds. */
+  statement?: number;
 }
 
 /** The error as the server's own, if it is one. */
@@ -78,6 +80,14 @@ export function withoutValues(error: unknown, query?: CompiledQuery['query']): u
   const table = query && tableOf(query);
   if (table !== undefined) known.table = table;
   return known;
+}
+
+/** Adds which statement of a text failed, where it is the server that says that one did. */
+export function withStatementNumber(error: unknown, statement: number): unknown {
+  const known = serverError(error);
+  // A proxy may answer the question for another connection.
+  if (known !== undefined && statement >= 1) known.statement = statement;
+  return error;
 }
 
 function tableOf(query: CompiledQuery['query']): string | undefined {
@@ -274,7 +284,7 @@ export function classifyMysql(where: string): Classify {
 }
 
 function classifyServer(error: ServerError, where: string): Classification {
-  const { errno, sqlState, message } = error;
+  const { errno, sqlState, message, statement } = error;
   const rule = rules[errno] ?? rules[sqlState.slice(0, 2)] ?? { code: 'internal' as const };
   const { advice, details, ...classification } = rule;
   const said = aboutServer.has(errno) ? `MySQL at ${where}: ${message}` : message;
@@ -282,7 +292,13 @@ function classifyServer(error: ServerError, where: string): Classification {
     outcome: 'not-applied',
     ...classification,
     message: advice === undefined ? said : `${said}: ${advice}`,
-    details: { errno, sqlState, ...details, ...namesIn(error) },
+    details: {
+      errno,
+      sqlState,
+      ...details,
+      ...namesIn(error),
+      ...(statement !== undefined && { statement }),
+    },
   };
 }
 

@@ -190,7 +190,7 @@ export class MysqlDriver implements DatabaseDriver {
     try {
       // Before the first statement that sees data.
       if (lock !== undefined) await this.#lock(session, lock, signal);
-      await session.script(begin, { signal });
+      await session.command(begin, { signal });
       const isMigration = lock !== undefined;
       return new MysqlTransaction({ session, where: this.#where, begin, isMigration, readOnly });
     } catch (error) {

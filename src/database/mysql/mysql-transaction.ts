@@ -134,7 +134,7 @@ export class MysqlTransaction implements DriverTransaction {
     try {
       if (this.#broken !== undefined) throw this.#broken;
       await this.#session.endStream();
-      await this.#session.script('commit', { signal });
+      await this.#session.command('commit', { signal });
     } catch (error) {
       // The server had the request: nobody knows whether it was carried out.
       if (isConnectionLost(error)) {
@@ -142,7 +142,7 @@ export class MysqlTransaction implements DriverTransaction {
         throw withOutcome(wrapError(reason, origin, classifyMysql(this.#where)), 'unknown');
       }
       if (this.#session.inTransaction)
-        await this.#session.script('rollback').catch(() => undefined);
+        await this.#session.command('rollback').catch(() => undefined);
       throw error;
     } finally {
       await this.#release();
@@ -153,7 +153,7 @@ export class MysqlTransaction implements DriverTransaction {
     this.#end();
     try {
       await this.#session.interrupt();
-      if (this.#session.inTransaction) await this.#session.script('rollback');
+      if (this.#session.inTransaction) await this.#session.command('rollback');
     } finally {
       // What it could not roll back is closed, upon which the server does.
       await this.#release();
@@ -168,7 +168,7 @@ export class MysqlTransaction implements DriverTransaction {
   async #release(): Promise<void> {
     // A lock goes with its connection where it cannot be let go of.
     if (this.#isMigration)
-      await this.#session.script('do release_all_locks()').catch(() => {
+      await this.#session.command('do release_all_locks()').catch(() => {
         this.#session.destroy();
       });
     this.#session.release();
@@ -183,7 +183,7 @@ export class MysqlTransaction implements DriverTransaction {
 
   async #control(text: string): Promise<void> {
     await this.#guard(async (options) => {
-      await this.#session.script(text, options);
+      await this.#session.command(text, options);
     });
   }
 
@@ -211,7 +211,7 @@ export class MysqlTransaction implements DriverTransaction {
   /** The server has ended the transaction, with a statement that succeeded. */
   async #goOn(): Promise<void> {
     if (!this.#isMigration) throw this.#break(endedByServer());
-    await this.#session.script(this.#begin, { unlimited: true });
+    await this.#session.command(this.#begin, { unlimited: true });
   }
 
   async #failed(reason: unknown): Promise<Error> {

@@ -542,6 +542,25 @@ describe.skipIf(missing)('database mysql', () => {
     expect(await database.migrate([mended], { set: 'left' })).toEqual({ applied: ['1'] });
   });
 
+  test.each([
+    ['a procedure with results of its own', 'call results(); insert into nowhere values (1)', 2],
+    ['semicolons that end nothing', "select ';'; -- a; b\nselect 1; /* ; */ selec 2; select 3", 3],
+    ['a failure after its first columns', 'select 1; select (select 1 union select 2); do 1', 2],
+    ['statements of a block', 'if 1 = 1 then select 1; select 2; end if; selec 3', 2],
+    ['nothing before it', 'selec 1', 1],
+  ])(
+    'the number of the statement of a migration that failed is told: %s',
+    async (_, up, number) => {
+      await database.migrate(
+        [{ name: '1', up: 'create or replace procedure results() begin select 1; select 2; end' }],
+        { set: 'results' },
+      );
+      await expect(
+        database.migrate([{ name: '1', up }], { set: 'numbered' }),
+      ).rejects.toMatchObject({ details: { migration: '1', statement: number } });
+    },
+  );
+
   test('a migration goes on after a change of the schema that it expected to fail', async () => {
     const up = async (): Promise<void> => {
       const table = sql`create table expected (id integer)`;

@@ -1,13 +1,12 @@
 import type { CompiledQuery } from 'kysely';
-import type { FieldPacket, ResultSetHeader } from 'mysql2';
 
 import { InfrastructureError, invalidArgument, withOutcome } from '../../core/index.ts';
 import { abortedBefore } from '../aborted.ts';
 import type { RowMode, StatementResult, StreamOptions } from '../driver.ts';
-import { isCancelled, isConnectionLost, withoutValues } from './classify.ts';
+import { isCancelled, isConnectionLost, withoutValues, withStatementNumber } from './classify.ts';
 import type { MysqlConnection } from './connection.ts';
 import type { WireValue } from './parameters.ts';
-import { rowConverter } from './results.ts';
+import { type Answer, headerOf, toStatementResult } from './results.ts';
 import { RowStream } from './row-stream.ts';
 
 /** How long a cancelled statement may take to end before its connection is given up, in milliseconds. */
@@ -62,9 +61,6 @@ type Prepare = (
   callback: (error: Error | null, statement: Prepared) => void,
 ) => void;
 
-/** What `mysql2` gives: rows and their columns, or counts; of a procedure, several of them. */
-type Answer = readonly [rows: unknown, fields: FieldPacket[] | undefined];
-
 /**
  * One connection while somebody has it. Statements run one after the other; while a stream is open, one that follows takes the rest
  * of the stream's rows off the connection first.
@@ -115,9 +111,23 @@ export class MysqlSession {
     return toStatementResult(answer, rowMode);
   }
 
-  /** Runs a text of one or more statements. */
-  async script(text: string, options: AnswerOptions = {}): Promise<void> {
+  /** Runs a text that needs no parameters, and that the server need not prepare. */
+  async command(text: string, options: AnswerOptions = {}): Promise<void> {
     await this.#inTurn(async () => await this.#query(text), options);
+  }
+
+  /** Runs a text of several statements, of which an error tells the number of the one that failed. */
+  async script(text: string, options: AnswerOptions = {}): Promise<void> {
+    await this.#inTurn(async () => {
+      const before = await this.#countStatements();
+      try {
+        return await this.#query(text);
+      } catch (error) {
+        const after = await this.#countStatements().catch(() => undefined);
+        // The server has counted the one that asked as well.
+        throw after === undefined ? error : withStatementNumber(error, after - before - 1);
+      }
+    }, options);
   }
 
   /** Streams the rows of one statement. */
@@ -164,7 +174,7 @@ export class MysqlSession {
   /** Asks the server whether the transaction is still there: an error does not say. What keeps it from answering shows at the next use. */
   async refresh(): Promise<void> {
     try {
-      await this.script('do 0');
+      await this.command('do 0');
     } catch {
       // Nothing is known that was not known before.
     }
@@ -339,6 +349,15 @@ export class MysqlSession {
     return this.#noted(await promise);
   }
 
+  /**
+   * How many statements the server has had on this connection, this one included. The results of a text do not say, of which a
+   * procedure gives as many as it likes, and what a procedure does is not counted here.
+   */
+  async #countStatements(): Promise<number> {
+    const [rows] = await this.#query("show session status like 'Questions'");
+    return Number((rows as readonly { readonly Value: string }[])[0]?.Value);
+  }
+
   #noted(answer: Answer): Answer {
     // Of several results the last one tells; one that is rows tells nothing, and has changed nothing.
     const last = headerOf(Array.isArray(answer[0]) ? answer[0].at(-1) : answer[0]);
@@ -348,12 +367,6 @@ export class MysqlSession {
     this.#inTransaction = (status & inTransactionFlag) !== 0 || (status & autocommitFlag) === 0;
     return answer;
   }
-}
-
-function headerOf(value: unknown): ResultSetHeader | undefined {
-  return typeof value === 'object' && value?.constructor.name === 'ResultSetHeader'
-    ? (value as ResultSetHeader)
-    : undefined;
 }
 
 function ignoreCancelled(error: unknown): void {
@@ -383,32 +396,4 @@ function overdue(outcome: 'not-applied' | 'unknown', cause: unknown): Infrastruc
         : 'the server did not answer, and its connection was given up',
     cause,
   });
-}
-
-function toStatementResult([rows, fields]: Answer, rowMode: RowMode): StatementResult {
-  const header = headerOf(rows);
-  if (header !== undefined) {
-    const { affectedRows, insertId, changedRows } = header;
-    return {
-      rows: [],
-      numAffectedRows: BigInt(affectedRows),
-      ...(changedRows > 0 && { numChangedRows: BigInt(changedRows) }),
-      ...(insertId ? { insertId: BigInt(insertId) } : {}),
-    };
-  }
-  // A procedure gives several results, of which the first that has rows is its own.
-  if (
-    Array.isArray(fields) &&
-    (fields.some(Array.isArray) || fields.includes(undefined as never))
-  ) {
-    const index = fields.findIndex(Array.isArray);
-    const all = rows as readonly unknown[];
-    return index === -1
-      ? toStatementResult([all.at(-1), undefined], rowMode)
-      : toStatementResult([all[index], fields[index] as unknown as FieldPacket[]], rowMode);
-  }
-  const results = (rows ?? []) as Record<string, unknown>[];
-  const convert = fields && rowConverter(fields, rowMode);
-  if (convert !== undefined) for (const row of results) convert(row);
-  return { rows: results };
 }
