@@ -21,6 +21,8 @@ import type {
   StreamOptions,
 } from '../driver.ts';
 import { Semaphore } from '../semaphore.ts';
+import type { ServerDriverOptions } from '../server-database.ts';
+import { type ServerAddress, serverName } from '../server-name.ts';
 import { killQuery } from './cancel.ts';
 import { classifyMysql } from './classify.ts';
 import type { MysqlConnection } from './connection.ts';
@@ -33,12 +35,7 @@ import { cancelGrace, MysqlSession } from './session.ts';
 import { refuseReturning, transactionStatementRefused } from './statements.ts';
 
 /** How a {@link MysqlDriver} reaches the server. */
-export interface MysqlTarget {
-  readonly host: string;
-  readonly port: number;
-  /** The path of a socket, in place of host and port. */
-  readonly socket?: string | undefined;
-  readonly database: string;
+export interface MysqlTarget extends ServerAddress {
   readonly user: string;
   /** Called for each connection. */
   readonly password: () => string;
@@ -47,17 +44,8 @@ export interface MysqlTarget {
 }
 
 /** A {@link MysqlDriver}'s options, with every default filled in; times in milliseconds. */
-export interface MysqlDriverOptions {
+export interface MysqlDriverOptions extends ServerDriverOptions {
   readonly target: MysqlTarget;
-  readonly poolSize: number;
-  readonly waitTimeout: number;
-  readonly connectTimeout: number;
-  readonly idleTimeout: number;
-  /** 0 for none. */
-  readonly maxLifetime: number;
-  /** 0 for none. */
-  readonly statementTimeout: number;
-  readonly isolation: Isolation;
 }
 
 /** What {@link MysqlDriver} gives as its `native`. */
@@ -105,8 +93,7 @@ export class MysqlDriver implements DatabaseDriver {
     this.#options = options;
     this.isolation = options.isolation;
     this.maxTransactions = options.poolSize;
-    const { host, port, socket, database } = options.target;
-    this.#where = socket === undefined ? `${host}:${port}/${database}` : `${socket}/${database}`;
+    this.#where = serverName(options.target);
     this.classify = classifyMysql(this.#where);
     this.#places = new Semaphore(
       `one of the ${options.poolSize} connections to ${this.#where}`,

@@ -6,7 +6,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
 import { makeMariadbDatabase, type TestDatabase } from '../../../test/services/databases.ts';
 import { service } from '../../../test/services/services.ts';
-import { noPolicy, runWithContext } from '../../core/index.ts';
+import {
+  noPolicy,
+  type OperationEvent,
+  runWithContext,
+  subscribeToOperations,
+} from '../../core/index.ts';
 import { sqlQueue } from '../../queue/sql/index.ts';
 import { type MysqlDatabase, mysqlDatabase, type MysqlDatabaseOptions } from './index.ts';
 import { MysqlDriver } from './mysql-driver.ts';
@@ -862,6 +867,24 @@ describe.skipIf(missing)('database mysql', () => {
     await runWithContext({ requestId: '2' }, async () => {
       expect(await names()).toEqual(['replica']);
     });
+  });
+
+  test('a replica that is reached by a socket is named by it', async () => {
+    const { rows } = await sql<{ socket: string }>`select @@socket as socket`.execute(
+      database.query,
+    );
+    const { socket = '' } = rows[0] ?? {};
+    const url = new URL(made.url);
+    url.searchParams.set('socket', socket);
+    await using replicated = mysqlDatabase<Schema>({ url: made.url, replicas: [url.href] });
+    const events: OperationEvent[] = [];
+    await replicated.start();
+    const unsubscribe = subscribeToOperations({ end: (event) => events.push(event) });
+    await replicated.query.selectFrom('item').selectAll().execute();
+    unsubscribe();
+    expect(events.map(({ attributes }) => attributes['replica'])).toEqual([
+      `${socket}${url.pathname}`,
+    ]);
   });
 });
 
