@@ -179,7 +179,8 @@ export class MysqlDriver implements DatabaseDriver {
       if (lock !== undefined) await this.#lock(session, lock, signal);
       await session.command(begin, { signal });
       const isMigration = lock !== undefined;
-      return new MysqlTransaction({ session, where: this.#where, begin, isMigration, readOnly });
+      const { classify } = this;
+      return new MysqlTransaction({ session, classify, begin, isMigration, readOnly });
     } catch (error) {
       // With it goes the lock, and what was begun.
       session.destroy();
