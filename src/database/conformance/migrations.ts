@@ -156,7 +156,9 @@ export const migrationCases: readonly DatabaseCase[] = [
       assert.deepEqual(await database.migrate([first, second]), { applied: ['0002-second'] });
     },
     unsupported: async (database) => {
-      await rejectsWith(database.migrate([first, broken]), 'invalid-argument');
+      const error = await rejectsWith(database.migrate([first, broken]), 'invalid-argument');
+      assert.match(error.message, /0003-broken.* at its statement 2: /);
+      assert.equal(error.details['statement'], 2);
       assert.deepEqual(await database.migrate([first]), { applied: [] });
     },
   },

@@ -1,7 +1,7 @@
 import { type CompiledQuery, InsertQueryNode } from 'kysely';
 
 import { mostParameters, type WireValue } from './parameters.ts';
-import type { Statement } from './session.ts';
+import type { Statement } from './connection.ts';
 
 /** Rows that go in one statement, at most. */
 const mostRows = 1000;

@@ -15,12 +15,7 @@ export async function killQuery(
   }, timeout);
   try {
     await connection.ready;
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    connection.raw.query(`kill query ${threadId}`, (error) => {
-      if (error) reject(error);
-      else resolve();
-    });
-    await promise;
+    await connection.query(`kill query ${threadId}`);
   } finally {
     clearTimeout(timer);
     if (connection.isLost) connection.destroy();

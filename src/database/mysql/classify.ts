@@ -1,6 +1,7 @@
 import { type CompiledQuery, InsertQueryNode, TableNode, UpdateQueryNode } from 'kysely';
 
 import type { Classification, Classify, Outcome } from '../../core/index.ts';
+import { classifyConnectionFailure, type ConnectionFailure } from '../connection-failures.ts';
 
 /** What the server says of an error (https://mariadb.com/kb/en/mariadb-error-code-reference/). */
 interface ServerError extends Error {
@@ -10,6 +11,8 @@ interface ServerError extends Error {
   sql?: string;
   /** What the statement wrote to, which {@link withoutValues} adds. */
   table?: string;
+  /** Which one of a text it was, from 1, which {@link withStatementNumber} adds. */
+  statement?: number;
 }
 
 /** The error as the server's own, if it is one. */
@@ -78,6 +81,14 @@ export function withoutValues(error: unknown, query?: CompiledQuery['query']): u
   const table = query && tableOf(query);
   if (table !== undefined) known.table = table;
   return known;
+}
+
+/** Adds which statement of a text failed, where it is the server that says that one did. */
+export function withStatementNumber(error: unknown, statement: number): unknown {
+  const known = serverError(error);
+  // A proxy may answer the question for another connection.
+  if (known !== undefined && statement >= 1) known.statement = statement;
+  return error;
 }
 
 function tableOf(query: CompiledQuery['query']): string | undefined {
@@ -274,7 +285,7 @@ export function classifyMysql(where: string): Classify {
 }
 
 function classifyServer(error: ServerError, where: string): Classification {
-  const { errno, sqlState, message } = error;
+  const { errno, sqlState, message, statement } = error;
   const rule = rules[errno] ?? rules[sqlState.slice(0, 2)] ?? { code: 'internal' as const };
   const { advice, details, ...classification } = rule;
   const said = aboutServer.has(errno) ? `MySQL at ${where}: ${message}` : message;
@@ -282,7 +293,13 @@ function classifyServer(error: ServerError, where: string): Classification {
     outcome: 'not-applied',
     ...classification,
     message: advice === undefined ? said : `${said}: ${advice}`,
-    details: { errno, sqlState, ...details, ...namesIn(error) },
+    details: {
+      errno,
+      sqlState,
+      ...details,
+      ...namesIn(error),
+      ...(statement !== undefined && { statement }),
+    },
   };
 }
 
@@ -324,64 +341,28 @@ function namesIn({ errno, message, table: written }: ServerError): Record<string
   };
 }
 
-/** Codes that only an attempt to connect has. */
-const connecting: ReadonlySet<string> = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'ENOENT',
-]);
-
-const tlsCodes =
-  /^(?:CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_TLS_|ERR_SSL_|EPROTO|HOSTNAME_MISMATCH|HANDSHAKE_(?:NO_)?SSL)/;
-
-/** An error that a connection may also have later on than when it is made, upon which nothing has been sent, leaves the outcome open. */
 function classifyConnection(
-  error: Error & { code?: unknown },
+  error: Error & { readonly code?: unknown },
   where = 'the server',
 ): Classification | undefined {
-  const { message } = error;
-  const code = typeof error.code === 'string' ? error.code : '';
-  if (tlsCodes.test(code)) {
-    return {
-      code: 'failed-precondition',
-      outcome: 'unknown',
-      message: `no TLS connection to MySQL at ${where}: check ssl-mode and the certificates (${message})`,
-    };
-  }
-  if (code === 'AUTH_SWITCH_PLUGIN_ERROR') {
+  if (error.code === 'AUTH_SWITCH_PLUGIN_ERROR') {
     return {
       code: 'unauthenticated',
-      message: `MySQL at ${where} wants to be shown the password in a way that it cannot be: use TLS, or another plugin for the user (${message})`,
+      message: `MySQL at ${where} wants to be shown the password in a way that it cannot be: use TLS, or another plugin for the user (${error.message})`,
     };
   }
-  if (message === 'connect ETIMEDOUT' || code === 'PROTOCOL_SEQUENCE_TIMEOUT') {
-    return {
-      code: 'unavailable',
-      outcome: 'not-applied',
-      message: `MySQL at ${where} did not take a connection in time: is it running, and reachable from here?`,
-    };
-  }
-  if (/in closed state/.test(message)) {
-    return {
-      code: 'unavailable',
-      outcome: 'not-applied',
-      message: `the connection to ${where} is lost`,
-    };
-  }
-  if (code.startsWith('PROTOCOL_') || ['ECONNRESET', 'EPIPE'].includes(code)) {
-    return {
-      code: 'unavailable',
-      outcome: 'unknown',
-      message: `the connection to MySQL at ${where} was lost`,
-    };
-  }
-  if (connecting.has(code) || ['EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT'].includes(code)) {
-    return {
-      code: 'unavailable',
-      outcome: connecting.has(code) ? 'not-applied' : 'unknown',
-      message: `MySQL at ${where} cannot be reached (${code}): is it running, and is its address right?`,
-    };
-  }
-  return undefined;
+  return classifyConnectionFailure(error, {
+    product: 'MySQL',
+    tlsOption: 'ssl-mode',
+    where,
+    failureOf,
+  });
+}
+
+/** What `mysql2` means by its own errors. */
+function failureOf(message: string, code: string): ConnectionFailure | undefined {
+  if (/^HANDSHAKE_(?:NO_)?SSL/.test(code)) return 'tls';
+  if (message === 'connect ETIMEDOUT' || code === 'PROTOCOL_SEQUENCE_TIMEOUT') return 'timeout';
+  if (/in closed state/.test(message)) return 'closed';
+  return code.startsWith('PROTOCOL_') ? 'lost' : undefined;
 }

@@ -1,13 +1,6 @@
 import { type CompiledQuery, MysqlAdapter, MysqlIntrospector, MysqlQueryCompiler } from 'kysely';
 
-import {
-  abortable,
-  type Classify,
-  InfrastructureError,
-  withOutcome,
-  wrapError,
-} from '../../core/index.ts';
-import { abortedBefore } from '../aborted.ts';
+import { type Classify, InfrastructureError } from '../../core/index.ts';
 import type {
   BeginOptions,
   DatabaseCapabilities,
@@ -20,7 +13,9 @@ import type {
   StatementStream,
   StreamOptions,
 } from '../driver.ts';
-import { Semaphore } from '../semaphore.ts';
+import type { ServerDriverOptions } from '../server-database.ts';
+import { type ServerAddress, serverName } from '../server-name.ts';
+import { ServerSessions } from '../server-sessions.ts';
 import { killQuery } from './cancel.ts';
 import { classifyMysql } from './classify.ts';
 import type { MysqlConnection } from './connection.ts';
@@ -33,12 +28,7 @@ import { cancelGrace, MysqlSession } from './session.ts';
 import { refuseReturning, transactionStatementRefused } from './statements.ts';
 
 /** How a {@link MysqlDriver} reaches the server. */
-export interface MysqlTarget {
-  readonly host: string;
-  readonly port: number;
-  /** The path of a socket, in place of host and port. */
-  readonly socket?: string | undefined;
-  readonly database: string;
+export interface MysqlTarget extends ServerAddress {
   readonly user: string;
   /** Called for each connection. */
   readonly password: () => string;
@@ -47,17 +37,8 @@ export interface MysqlTarget {
 }
 
 /** A {@link MysqlDriver}'s options, with every default filled in; times in milliseconds. */
-export interface MysqlDriverOptions {
+export interface MysqlDriverOptions extends ServerDriverOptions {
   readonly target: MysqlTarget;
-  readonly poolSize: number;
-  readonly waitTimeout: number;
-  readonly connectTimeout: number;
-  readonly idleTimeout: number;
-  /** 0 for none. */
-  readonly maxLifetime: number;
-  /** 0 for none. */
-  readonly statementTimeout: number;
-  readonly isolation: Isolation;
 }
 
 /** What {@link MysqlDriver} gives as its `native`. */
@@ -95,23 +76,17 @@ export class MysqlDriver implements DatabaseDriver {
   readonly maxTransactions: number;
   readonly classify: Classify;
   readonly #options: MysqlDriverOptions;
-  readonly #where: string;
-  readonly #places: Semaphore;
   readonly #pool: MysqlPool;
-  readonly #sessions = new Set<MysqlSession>();
-  #isClosed = false;
+  readonly #sessions: ServerSessions<MysqlSession>;
 
   constructor(options: MysqlDriverOptions) {
     this.#options = options;
     this.isolation = options.isolation;
     this.maxTransactions = options.poolSize;
-    const { host, port, socket, database } = options.target;
-    this.#where = socket === undefined ? `${host}:${port}/${database}` : `${socket}/${database}`;
-    this.classify = classifyMysql(this.#where);
-    this.#places = new Semaphore(
-      `one of the ${options.poolSize} connections to ${this.#where}`,
-      options.poolSize,
-    );
+    const where = serverName(options.target);
+    this.classify = classifyMysql(where);
+    const { adapter, classify } = this;
+    this.#sessions = new ServerSessions({ ...options, adapter, classify, where });
     this.#pool = new MysqlPool(options);
   }
 
@@ -135,16 +110,11 @@ export class MysqlDriver implements DatabaseDriver {
 
   /** Resolves when no transaction, no stream and no statement is under way. */
   async drain(signal?: AbortSignal): Promise<void> {
-    await this.#places.untilIdle(signal);
+    await this.#sessions.drain(signal);
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true;
-    this.#places.refuseAll(this.#closedError());
-    for (const session of this.#sessions) {
-      session.destroy(this.#closedError());
-      session.release();
-    }
+    this.#sessions.close();
     this.#pool.close();
   }
 
@@ -190,9 +160,10 @@ export class MysqlDriver implements DatabaseDriver {
     try {
       // Before the first statement that sees data.
       if (lock !== undefined) await this.#lock(session, lock, signal);
-      await session.script(begin, { signal });
+      await session.command(begin, { signal });
       const isMigration = lock !== undefined;
-      return new MysqlTransaction({ session, where: this.#where, begin, isMigration, readOnly });
+      const { classify } = this;
+      return new MysqlTransaction({ session, classify, begin, isMigration, readOnly });
     } catch (error) {
       // With it goes the lock, and what was begun.
       session.destroy();
@@ -222,60 +193,34 @@ export class MysqlDriver implements DatabaseDriver {
 
   async #acquire(signal: AbortSignal | undefined): Promise<MysqlSession> {
     const asked = performance.now();
-    const wasFree = this.#places.tryAcquire();
-    if (!wasFree) await this.#places.acquire({ timeout: this.#options.waitTimeout, signal });
-    try {
-      const idle = this.#takeIdle(signal);
+    return await this.#sessions.acquire(signal, async (waited) => {
+      const idle = this.#pool.takeIdle();
       const connection = idle ?? (await this.#connect(signal));
       const session: MysqlSession = new MysqlSession({
         connection,
         statementTimeout: this.#options.statementTimeout,
         kill: async () => await killQuery(this.#options, connection.raw.threadId, cancelGrace),
         onRelease: () => {
-          this.#sessions.delete(session);
           this.#pool.release(connection);
-          this.#places.release();
+          this.#sessions.released(session);
         },
-        waitedMs: wasFree && idle ? undefined : performance.now() - asked,
+        // One that had to be made was waited for as well.
+        waitedMs: waited === undefined && idle ? undefined : performance.now() - asked,
       });
-      this.#sessions.add(session);
       return session;
-    } catch (error) {
-      this.#places.release();
-      throw error;
-    }
-  }
-
-  #takeIdle(signal: AbortSignal | undefined): MysqlConnection | undefined {
-    if (this.#isClosed) throw this.#closedError();
-    if (signal?.aborted) throw abortedBefore(signal);
-    return this.#pool.takeIdle();
+    });
   }
 
   async #connect(signal: AbortSignal | undefined): Promise<MysqlConnection> {
     const connection = this.#pool.make();
     try {
-      await (signal === undefined ? connection.ready : abortable(connection.ready, signal));
-      if (!this.#isClosed) return connection;
-      throw this.#closedError();
+      await this.#sessions.connected(connection.ready, signal);
+      return connection;
     } catch (error) {
       connection.destroy();
       this.#pool.release(connection);
-      if (signal?.aborted) throw abortedBefore(signal);
-      if (this.#isClosed) throw this.#closedError();
-      // Nothing has been sent yet.
-      const origin = { component: 'database', adapter: this.adapter };
-      throw withOutcome(wrapError(error, origin, this.classify), 'not-applied');
+      throw error;
     }
-  }
-
-  #closedError(): InfrastructureError {
-    return new InfrastructureError({
-      code: 'failed-precondition',
-      component: 'database',
-      adapter: this.adapter,
-      message: `the database at ${this.#where} is closed`,
-    });
   }
 }
 

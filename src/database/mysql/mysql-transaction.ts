@@ -1,6 +1,6 @@
 import type { CompiledQuery } from 'kysely';
 
-import { abortReason, InfrastructureError, withOutcome, wrapError } from '../../core/index.ts';
+import { type Classify, InfrastructureError, withOutcome } from '../../core/index.ts';
 import type {
   DriverTransaction,
   RowMode,
@@ -8,8 +8,9 @@ import type {
   StatementStream,
   StreamOptions,
 } from '../driver.ts';
+import { TransactionEnd } from '../transaction-end.ts';
 import { batchesOf } from './batch.ts';
-import { classifyMysql, isConflict, isConnectionLost } from './classify.ts';
+import { isConflict, isConnectionLost } from './classify.ts';
 import { toMysqlValues } from './parameters.ts';
 import type { AnswerOptions, MysqlSession } from './session.ts';
 import {
@@ -28,8 +29,7 @@ const origin = { component: 'database', adapter: 'mysql' } as const;
 /** What {@link MysqlTransaction} is made of. */
 export interface MysqlTransactionOptions {
   readonly session: MysqlSession;
-  /** Names the server in errors. */
-  readonly where: string;
+  readonly classify: Classify;
   /** The text that began it. */
   readonly begin: string;
   /**
@@ -44,21 +44,29 @@ export interface MysqlTransactionOptions {
 export class MysqlTransaction implements DriverTransaction {
   readonly waitedMs: number | undefined;
   readonly #session: MysqlSession;
-  readonly #where: string;
   readonly #begin: string;
   readonly #isMigration: boolean;
   readonly #readOnly: boolean;
-  #isOver = false;
-  /** Why nothing more can be done in it, and it cannot be committed. */
-  #broken: Error | undefined;
+  readonly #end: TransactionEnd;
 
-  constructor({ session, where, begin, isMigration, readOnly }: MysqlTransactionOptions) {
+  constructor({ session, classify, begin, isMigration, readOnly }: MysqlTransactionOptions) {
     this.#session = session;
-    this.#where = where;
     this.#begin = begin;
     this.#isMigration = isMigration;
     this.#readOnly = readOnly;
     this.waitedMs = session.waitedMs;
+    this.#end = new TransactionEnd({
+      origin,
+      classify,
+      isConnectionLost,
+      session,
+      sendRollback: async () => {
+        await session.command('rollback');
+      },
+      release: async () => {
+        await this.#release();
+      },
+    });
   }
 
   async execute(
@@ -112,7 +120,7 @@ export class MysqlTransaction implements DriverTransaction {
   }
 
   async script(text: string): Promise<void> {
-    if (scriptEndsTransaction(text)) throw this.#break(transactionStatementRefused());
+    if (scriptEndsTransaction(text)) throw this.#end.break(transactionStatementRefused());
     await this.#guard(async (options) => await this.#session.script(text, options));
   }
 
@@ -121,7 +129,7 @@ export class MysqlTransaction implements DriverTransaction {
   }
 
   async rollbackToSavepoint(name: string): Promise<void> {
-    if (!this.#isOver) await this.#session.interrupt();
+    if (!this.#end.isOver) await this.#session.interrupt();
     await this.#toSavepoint(`rollback to savepoint ${quoted(name)}`);
   }
 
@@ -130,45 +138,20 @@ export class MysqlTransaction implements DriverTransaction {
   }
 
   async commit(signal?: AbortSignal): Promise<void> {
-    this.#end();
-    try {
-      if (this.#broken !== undefined) throw this.#broken;
+    await this.#end.commit(async () => {
       await this.#session.endStream();
-      await this.#session.script('commit', { signal });
-    } catch (error) {
-      // The server had the request: nobody knows whether it was carried out.
-      if (isConnectionLost(error)) {
-        const reason = signal?.aborted ? abortReason(signal) : error;
-        throw withOutcome(wrapError(reason, origin, classifyMysql(this.#where)), 'unknown');
-      }
-      if (this.#session.inTransaction)
-        await this.#session.script('rollback').catch(() => undefined);
-      throw error;
-    } finally {
-      await this.#release();
-    }
+      await this.#session.command('commit', { signal });
+    }, signal);
   }
 
   async rollback(): Promise<void> {
-    this.#end();
-    try {
-      await this.#session.interrupt();
-      if (this.#session.inTransaction) await this.#session.script('rollback');
-    } finally {
-      // What it could not roll back is closed, upon which the server does.
-      await this.#release();
-    }
-  }
-
-  #end(): void {
-    if (this.#isOver) throw overError();
-    this.#isOver = true;
+    await this.#end.rollback();
   }
 
   async #release(): Promise<void> {
     // A lock goes with its connection where it cannot be let go of.
     if (this.#isMigration)
-      await this.#session.script('do release_all_locks()').catch(() => {
+      await this.#session.command('do release_all_locks()').catch(() => {
         this.#session.destroy();
       });
     this.#session.release();
@@ -176,64 +159,56 @@ export class MysqlTransaction implements DriverTransaction {
 
   /** Refuses, before it is sent, what would end the transaction. */
   #refuse(sql: string): void {
-    if (endsTransaction(sql)) throw this.#break(transactionStatementRefused());
+    if (endsTransaction(sql)) throw this.#end.break(transactionStatementRefused());
     if (this.#isMigration || !commitsImplicitly(sql)) return;
-    throw this.#break(this.#readOnly ? readOnlyRefused() : implicitCommitRefused());
+    throw this.#end.break(this.#readOnly ? readOnlyRefused() : implicitCommitRefused());
   }
 
   async #control(text: string): Promise<void> {
     await this.#guard(async (options) => {
-      await this.#session.script(text, options);
+      await this.#session.command(text, options);
     });
   }
 
   async #toSavepoint(text: string): Promise<void> {
     // Of one that is to be rolled back as a whole no savepoint matters, and the server may have none; the commit says why.
-    if (this.#broken === undefined || this.#isOver) await this.#control(text);
+    if (!this.#end.isBroken || this.#end.isOver) await this.#control(text);
   }
 
   async #guard<Result>(
     fn: (options: AnswerOptions) => Promise<Result>,
     options: AnswerOptions = {},
   ): Promise<Result> {
-    if (this.#isOver) throw overError();
-    if (this.#broken !== undefined) throw this.#broken;
+    this.#end.assertOpen();
     let result: Result;
     try {
       result = await fn({ ...options, unlimited: this.#isMigration });
     } catch (error) {
       throw await this.#failed(error);
     }
-    if (!this.#isOver && !this.#session.inTransaction) await this.#goOn();
+    if (!this.#end.isOver && !this.#session.inTransaction) await this.#goOn();
     return result;
   }
 
   /** The server has ended the transaction, with a statement that succeeded. */
   async #goOn(): Promise<void> {
-    if (!this.#isMigration) throw this.#break(endedByServer());
-    await this.#session.script(this.#begin, { unlimited: true });
+    if (!this.#isMigration) throw this.#end.break(endedByServer());
+    await this.#session.command(this.#begin, { unlimited: true });
   }
 
   async #failed(reason: unknown): Promise<Error> {
     const error = errorOf(reason);
-    // Nothing that came before the commit can take effect without it.
-    if (isConnectionLost(error))
-      return withOutcome(wrapError(error, origin, classifyMysql(this.#where)), 'not-applied');
-    if (this.#isOver || this.#session.isLost)
+    if (isConnectionLost(error)) return this.#end.notApplied(error);
+    if (this.#end.isOver || this.#session.isLost)
       return error instanceof InfrastructureError ? withOutcome(error, 'not-applied') : error;
     // Most errors undo their statement alone; a deadlock, and some settings of the server, undo all.
     await this.#session.refresh();
     if (this.#session.inTransaction) return error;
-    if (isConflict(error)) this.#break(error);
+    if (isConflict(error)) this.#end.break(error);
     // A change of the schema that failed has committed what came before it.
     else if (this.#isMigration) await this.#goOn();
-    else this.#break(undone(error));
+    else this.#end.break(undone(error));
     return error;
-  }
-
-  #break(error: Error): Error {
-    this.#broken ??= error;
-    return this.#broken;
   }
 }
 
@@ -247,14 +222,6 @@ function undone(cause: unknown): InfrastructureError {
     ...origin,
     message: 'the transaction is over, since the server ended it with a statement that failed',
     cause,
-  });
-}
-
-function overError(): InfrastructureError {
-  return new InfrastructureError({
-    code: 'failed-precondition',
-    ...origin,
-    message: 'this transaction has ended',
   });
 }
 

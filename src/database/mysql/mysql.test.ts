@@ -6,7 +6,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
 import { makeMariadbDatabase, type TestDatabase } from '../../../test/services/databases.ts';
 import { service } from '../../../test/services/services.ts';
-import { noPolicy, runWithContext } from '../../core/index.ts';
+import {
+  noPolicy,
+  type OperationEvent,
+  runWithContext,
+  subscribeToOperations,
+} from '../../core/index.ts';
 import { sqlQueue } from '../../queue/sql/index.ts';
 import { type MysqlDatabase, mysqlDatabase, type MysqlDatabaseOptions } from './index.ts';
 import { MysqlDriver } from './mysql-driver.ts';
@@ -542,6 +547,25 @@ describe.skipIf(missing)('database mysql', () => {
     expect(await database.migrate([mended], { set: 'left' })).toEqual({ applied: ['1'] });
   });
 
+  test.each([
+    ['a procedure with results of its own', 'call results(); insert into nowhere values (1)', 2],
+    ['semicolons that end nothing', "select ';'; -- a; b\nselect 1; /* ; */ selec 2; select 3", 3],
+    ['a failure after its first columns', 'select 1; select (select 1 union select 2); do 1', 2],
+    ['statements of a block', 'if 1 = 1 then select 1; select 2; end if; selec 3', 2],
+    ['nothing before it', 'selec 1', 1],
+  ])(
+    'the number of the statement of a migration that failed is told: %s',
+    async (_, up, number) => {
+      await database.migrate(
+        [{ name: '1', up: 'create or replace procedure results() begin select 1; select 2; end' }],
+        { set: 'results' },
+      );
+      await expect(
+        database.migrate([{ name: '1', up }], { set: 'numbered' }),
+      ).rejects.toMatchObject({ details: { migration: '1', statement: number } });
+    },
+  );
+
   test('a migration goes on after a change of the schema that it expected to fail', async () => {
     const up = async (): Promise<void> => {
       const table = sql`create table expected (id integer)`;
@@ -843,6 +867,24 @@ describe.skipIf(missing)('database mysql', () => {
     await runWithContext({ requestId: '2' }, async () => {
       expect(await names()).toEqual(['replica']);
     });
+  });
+
+  test('a replica that is reached by a socket is named by it', async () => {
+    const { rows } = await sql<{ socket: string }>`select @@socket as socket`.execute(
+      database.query,
+    );
+    const { socket = '' } = rows[0] ?? {};
+    const url = new URL(made.url);
+    url.searchParams.set('socket', socket);
+    await using replicated = mysqlDatabase<Schema>({ url: made.url, replicas: [url.href] });
+    const events: OperationEvent[] = [];
+    await replicated.start();
+    const unsubscribe = subscribeToOperations({ end: (event) => events.push(event) });
+    await replicated.query.selectFrom('item').selectAll().execute();
+    unsubscribe();
+    expect(events.map(({ attributes }) => attributes['replica'])).toEqual([
+      `${socket}${url.pathname}`,
+    ]);
   });
 });
 

@@ -1,11 +1,14 @@
-import type { FieldPacket } from 'mysql2';
+import type { FieldPacket, ResultSetHeader } from 'mysql2';
 
-import type { RowMode } from '../driver.ts';
+import type { RowMode, StatementResult } from '../driver.ts';
 import { parseInteger, parseJson } from '../exact-json.ts';
 import { mysql } from './mysql.ts';
 
 type Convert = (value: never) => unknown;
 type Row = Record<string | number, unknown>;
+
+/** What `mysql2` gives: rows and their columns, or counts; of a procedure, several of them. */
+export type Answer = readonly [rows: unknown, fields: FieldPacket[] | undefined];
 
 /** How `mysql2` reads values, so that none is changed before {@link rowConverter} has it. */
 export const resultOptions = {
@@ -54,6 +57,42 @@ export function rowConverter(
       if (value !== null) values[key] = convert(value as never);
     }
   };
+}
+
+/** The counts, where it is no rows. */
+export function headerOf(value: unknown): ResultSetHeader | undefined {
+  return typeof value === 'object' && value?.constructor.name === 'ResultSetHeader'
+    ? (value as ResultSetHeader)
+    : undefined;
+}
+
+/** What a statement gave, with its values converted. */
+export function toStatementResult([rows, fields]: Answer, rowMode: RowMode): StatementResult {
+  const header = headerOf(rows);
+  if (header !== undefined) {
+    const { affectedRows, insertId, changedRows } = header;
+    return {
+      rows: [],
+      numAffectedRows: BigInt(affectedRows),
+      ...(changedRows > 0 && { numChangedRows: BigInt(changedRows) }),
+      ...(insertId ? { insertId: BigInt(insertId) } : {}),
+    };
+  }
+  // A procedure gives several results, of which the first that has rows is its own.
+  if (
+    Array.isArray(fields) &&
+    (fields.some(Array.isArray) || fields.includes(undefined as never))
+  ) {
+    const index = fields.findIndex(Array.isArray);
+    const all = rows as readonly unknown[];
+    return index === -1
+      ? toStatementResult([all.at(-1), undefined], rowMode)
+      : toStatementResult([all[index], fields[index] as unknown as FieldPacket[]], rowMode);
+  }
+  const results = (rows ?? []) as Record<string, unknown>[];
+  const convert = fields && rowConverter(fields, rowMode);
+  if (convert !== undefined) for (const row of results) convert(row);
+  return { rows: results };
 }
 
 function converterOf({ columnType, type, extendedFormat }: FieldPacket): Convert | undefined {

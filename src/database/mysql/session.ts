@@ -1,29 +1,15 @@
 import type { CompiledQuery } from 'kysely';
-import type { FieldPacket, ResultSetHeader } from 'mysql2';
 
-import { InfrastructureError, invalidArgument, withOutcome } from '../../core/index.ts';
+import { InfrastructureError, withOutcome } from '../../core/index.ts';
 import { abortedBefore } from '../aborted.ts';
 import type { RowMode, StatementResult, StreamOptions } from '../driver.ts';
-import { isCancelled, isConnectionLost, withoutValues } from './classify.ts';
-import type { MysqlConnection } from './connection.ts';
-import type { WireValue } from './parameters.ts';
-import { rowConverter } from './results.ts';
+import { isCancelled, isConnectionLost, withoutValues, withStatementNumber } from './classify.ts';
+import type { MysqlConnection, Statement } from './connection.ts';
+import { toStatementResult } from './results.ts';
 import { RowStream } from './row-stream.ts';
 
 /** How long a cancelled statement may take to end before its connection is given up, in milliseconds. */
 export const cancelGrace = 2000;
-
-// https://mariadb.com/kb/en/ok_packet/#server-status-flag
-const inTransactionFlag = 1;
-const autocommitFlag = 2;
-
-/** One statement with its parameters. */
-export interface Statement {
-  readonly sql: string;
-  readonly values: WireValue[];
-  /** What it was compiled from, which names its table where the server does not. */
-  readonly query?: CompiledQuery['query'] | undefined;
-}
 
 /** What a statement's answer is waited for with. */
 export interface AnswerOptions {
@@ -45,26 +31,6 @@ export interface MysqlSessionOptions {
   readonly waitedMs?: number | undefined;
 }
 
-/** What `mysql2` runs a statement with. */
-interface ExecuteOptions {
-  readonly sql: string;
-  readonly values: WireValue[];
-  readonly rowsAsArray: boolean;
-}
-
-/** What `mysql2` knows of a prepared statement, and its type does not tell. */
-interface Prepared {
-  readonly parameters: readonly unknown[];
-}
-
-type Prepare = (
-  options: ExecuteOptions,
-  callback: (error: Error | null, statement: Prepared) => void,
-) => void;
-
-/** What `mysql2` gives: rows and their columns, or counts; of a procedure, several of them. */
-type Answer = readonly [rows: unknown, fields: FieldPacket[] | undefined];
-
 /**
  * One connection while somebody has it. Statements run one after the other; while a stream is open, one that follows takes the rest
  * of the stream's rows off the connection first.
@@ -81,7 +47,6 @@ export class MysqlSession {
   #isInterrupted = false;
   #isReleased = false;
   #isBroken = false;
-  #inTransaction = false;
   /** Why it was cut, if somebody said so. */
   #reason: InfrastructureError | undefined;
 
@@ -93,7 +58,7 @@ export class MysqlSession {
 
   /** Whether it is inside of a transaction, as the server last said. */
   get inTransaction(): boolean {
-    return this.#inTransaction;
+    return this.#connection.inTransaction;
   }
 
   /** Whether its connection is gone. */
@@ -108,16 +73,30 @@ export class MysqlSession {
     rowMode: RowMode = 'object',
   ): Promise<StatementResult> {
     const answer = await this.#inTurn(
-      async () => await this.#execute(statement, rowMode),
+      async () => await this.#connection.execute(statement, rowMode),
       options,
       statement.query,
     );
     return toStatementResult(answer, rowMode);
   }
 
-  /** Runs a text of one or more statements. */
+  /** Runs a text that needs no parameters, and that the server need not prepare. */
+  async command(text: string, options: AnswerOptions = {}): Promise<void> {
+    await this.#inTurn(async () => await this.#connection.query(text), options);
+  }
+
+  /** Runs a text of several statements, of which an error tells the number of the one that failed. */
   async script(text: string, options: AnswerOptions = {}): Promise<void> {
-    await this.#inTurn(async () => await this.#query(text), options);
+    await this.#inTurn(async () => {
+      const before = await this.#connection.countStatements();
+      try {
+        return await this.#connection.query(text);
+      } catch (error) {
+        const after = await this.#connection.countStatements().catch(() => undefined);
+        // The server has counted the one that asked as well.
+        throw after === undefined ? error : withStatementNumber(error, after - before - 1);
+      }
+    }, options);
   }
 
   /** Streams the rows of one statement. */
@@ -164,7 +143,7 @@ export class MysqlSession {
   /** Asks the server whether the transaction is still there: an error does not say. What keeps it from answering shows at the next use. */
   async refresh(): Promise<void> {
     try {
-      await this.script('do 0');
+      await this.command('do 0');
     } catch {
       // Nothing is known that was not known before.
     }
@@ -183,7 +162,7 @@ export class MysqlSession {
   release(): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
-    const isBusy = this.#pending > 0 || this.#inTransaction || this.#stream?.isEnded === false;
+    const isBusy = this.#pending > 0 || this.inTransaction || this.#stream?.isEnded === false;
     if (isBusy) this.#connection.destroy();
     this.#options.onRelease(!isBusy && !this.#isBroken);
   }
@@ -273,7 +252,7 @@ export class MysqlSession {
   async #kill(settled: Promise<void>): Promise<void> {
     const killed = Promise.all([this.#options.kill(), settled])
       // Also once both have answered, what was asked may still be ahead of the server: a statement of nothing takes it.
-      .then(async () => await this.#query('do 0').catch(ignoreCancelled))
+      .then(async () => await this.#connection.query('do 0').catch(ignoreCancelled))
       .then(
         () => true,
         () => false,
@@ -300,60 +279,6 @@ export class MysqlSession {
     this.#pending -= 1;
     resolve();
   }
-
-  async #execute(statement: Statement, rowMode: RowMode): Promise<Answer> {
-    const options = await this.#prepared(statement, rowMode);
-    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-    this.#connection.raw.execute(options, (error, rows, fields) => {
-      if (error) reject(error);
-      else resolve([rows, fields]);
-    });
-    return this.#noted(await promise);
-  }
-
-  /** Has the server prepare the statement, unless it has, and looks whether it has a place for each parameter: a server reads on where one is missing. */
-  async #prepared({ sql, values }: Statement, rowMode: RowMode): Promise<ExecuteOptions> {
-    const options: ExecuteOptions = { sql, values, rowsAsArray: rowMode === 'array' };
-    const { promise, resolve, reject } = Promise.withResolvers<Prepared>();
-    // It takes the options, since rows as arrays are prepared apart, though its type names the text alone.
-    const raw = this.#connection.raw as unknown as { prepare: Prepare };
-    raw.prepare(options, (error, info) => {
-      if (error) reject(error);
-      else resolve(info);
-    });
-    const { parameters } = await promise;
-    if (parameters.length === values.length) return options;
-    throw invalidArgument(
-      { component: 'database', adapter: 'mysql' },
-      `the statement has ${parameters.length} places for parameters, and was given ${values.length}`,
-    );
-  }
-
-  /** Without parameters, and so as it is. */
-  async #query(text: string): Promise<Answer> {
-    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-    this.#connection.raw.query(text, (error, rows, fields) => {
-      if (error) reject(error);
-      else resolve([rows, fields]);
-    });
-    return this.#noted(await promise);
-  }
-
-  #noted(answer: Answer): Answer {
-    // Of several results the last one tells; one that is rows tells nothing, and has changed nothing.
-    const last = headerOf(Array.isArray(answer[0]) ? answer[0].at(-1) : answer[0]);
-    if (last === undefined) return answer;
-    // Where each statement is not committed by itself, the next one begins a transaction.
-    const status = last.serverStatus;
-    this.#inTransaction = (status & inTransactionFlag) !== 0 || (status & autocommitFlag) === 0;
-    return answer;
-  }
-}
-
-function headerOf(value: unknown): ResultSetHeader | undefined {
-  return typeof value === 'object' && value?.constructor.name === 'ResultSetHeader'
-    ? (value as ResultSetHeader)
-    : undefined;
 }
 
 function ignoreCancelled(error: unknown): void {
@@ -383,32 +308,4 @@ function overdue(outcome: 'not-applied' | 'unknown', cause: unknown): Infrastruc
         : 'the server did not answer, and its connection was given up',
     cause,
   });
-}
-
-function toStatementResult([rows, fields]: Answer, rowMode: RowMode): StatementResult {
-  const header = headerOf(rows);
-  if (header !== undefined) {
-    const { affectedRows, insertId, changedRows } = header;
-    return {
-      rows: [],
-      numAffectedRows: BigInt(affectedRows),
-      ...(changedRows > 0 && { numChangedRows: BigInt(changedRows) }),
-      ...(insertId ? { insertId: BigInt(insertId) } : {}),
-    };
-  }
-  // A procedure gives several results, of which the first that has rows is its own.
-  if (
-    Array.isArray(fields) &&
-    (fields.some(Array.isArray) || fields.includes(undefined as never))
-  ) {
-    const index = fields.findIndex(Array.isArray);
-    const all = rows as readonly unknown[];
-    return index === -1
-      ? toStatementResult([all.at(-1), undefined], rowMode)
-      : toStatementResult([all[index], fields[index] as unknown as FieldPacket[]], rowMode);
-  }
-  const results = (rows ?? []) as Record<string, unknown>[];
-  const convert = fields && rowConverter(fields, rowMode);
-  if (convert !== undefined) for (const row of results) convert(row);
-  return { rows: results };
 }

@@ -1,12 +1,6 @@
 import type { CompiledQuery } from 'kysely';
 
-import {
-  abortReason,
-  type Classify,
-  InfrastructureError,
-  withOutcome,
-  wrapError,
-} from '../../core/index.ts';
+import { type Classify, InfrastructureError } from '../../core/index.ts';
 import { inChunks } from '../chunks.ts';
 import type {
   DriverTransaction,
@@ -15,6 +9,7 @@ import type {
   StatementStream,
   StreamOptions,
 } from '../driver.ts';
+import { TransactionEnd } from '../transaction-end.ts';
 import { endsTransaction } from '../transaction-statements.ts';
 import { isConflict, isSpoilt } from './classify.ts';
 import { readCursor } from './cursor.ts';
@@ -40,13 +35,11 @@ export interface PostgresTransactionOptions {
 export class PostgresTransaction implements DriverTransaction {
   readonly waitedMs: number | undefined;
   readonly #session: SqlSession;
-  readonly #classify: Classify;
   readonly #isConnectionLost: (error: unknown) => boolean;
   readonly #unlimited: boolean;
-  #isOver = false;
+  readonly #end: TransactionEnd;
   /** The failure after which PostgreSQL refuses all further statements, up to a rollback. */
   #failure: unknown;
-  #broken: Error | undefined;
 
   constructor({
     session,
@@ -57,9 +50,18 @@ export class PostgresTransaction implements DriverTransaction {
   }: PostgresTransactionOptions) {
     this.waitedMs = waitedMs;
     this.#session = session;
-    this.#classify = classify;
     this.#isConnectionLost = isConnectionLost;
     this.#unlimited = unlimited;
+    this.#end = new TransactionEnd({
+      origin,
+      classify,
+      isConnectionLost,
+      session,
+      sendRollback: async () => await session.execute('rollback'),
+      release: () => {
+        session.release();
+      },
+    });
   }
 
   async execute(
@@ -105,7 +107,7 @@ export class PostgresTransaction implements DriverTransaction {
   }
 
   async rollbackToSavepoint(name: string): Promise<void> {
-    if (!this.#isOver) await this.#session.interrupt();
+    if (!this.#end.isOver) await this.#session.interrupt();
     const failure = this.#failure;
     this.#failure = undefined;
     try {
@@ -121,38 +123,13 @@ export class PostgresTransaction implements DriverTransaction {
   }
 
   async commit(signal?: AbortSignal): Promise<void> {
-    this.#end();
-    try {
-      if (this.#broken !== undefined) throw this.#broken;
+    await this.#end.commit(async () => {
       if (!(await this.#session.commit(signal))) throw this.#spoilt();
-    } catch (error) {
-      // The server had the request: nobody knows whether it was carried out.
-      if (this.#isConnectionLost(error)) {
-        const reason = signal?.aborted ? abortReason(signal) : error;
-        throw withOutcome(wrapError(reason, origin, this.#classify), 'unknown');
-      }
-      if (this.#session.inTransaction)
-        await this.#session.execute('rollback').catch(() => undefined);
-      throw error;
-    } finally {
-      this.#session.release();
-    }
+    }, signal);
   }
 
   async rollback(): Promise<void> {
-    this.#end();
-    try {
-      await this.#session.interrupt();
-      if (this.#session.inTransaction) await this.#session.execute('rollback');
-    } finally {
-      // What it could not roll back is closed, upon which the server does.
-      this.#session.release();
-    }
-  }
-
-  #end(): void {
-    if (this.#isOver) throw overError();
-    this.#isOver = true;
+    await this.#end.rollback();
   }
 
   async #execute(
@@ -170,8 +147,7 @@ export class PostgresTransaction implements DriverTransaction {
     fn: (options: AnswerOptions) => Promise<Result>,
     options: AnswerOptions = {},
   ): Promise<Result> {
-    if (this.#isOver) throw overError();
-    if (this.#broken !== undefined) throw this.#broken;
+    this.#end.assertOpen();
     let result: Result;
     try {
       result = await fn({ ...options, unlimited: this.#unlimited });
@@ -179,15 +155,14 @@ export class PostgresTransaction implements DriverTransaction {
       throw this.#failed(error);
     }
     // A statement of the user's own may have ended it in a way that its text did not tell.
-    if (!this.#isOver && !this.#session.inTransaction) throw this.#break();
+    if (!this.#end.isOver && !this.#session.inTransaction) throw this.#break();
     return result;
   }
 
   #failed(error: unknown): unknown {
     if (isSpoilt(error)) return this.#spoilt(error);
-    // Nothing that came before the commit can take effect without it.
     if (this.#isConnectionLost(error) || error instanceof InfrastructureError)
-      return withOutcome(wrapError(error, origin, this.#classify), 'not-applied');
+      return this.#end.notApplied(error);
     if (error instanceof Error) this.#failure ??= error;
     return error;
   }
@@ -207,17 +182,8 @@ export class PostgresTransaction implements DriverTransaction {
   }
 
   #break(): Error {
-    this.#broken ??= transactionStatementRefused();
-    return this.#broken;
+    return this.#end.break(transactionStatementRefused());
   }
-}
-
-function overError(): InfrastructureError {
-  return new InfrastructureError({
-    code: 'failed-precondition',
-    ...origin,
-    message: 'this transaction has ended',
-  });
 }
 
 function quoted(name: string): string {

@@ -1,14 +1,7 @@
 import type { CompiledQuery } from 'kysely';
 import type { Client, Pool, PoolClient, PoolConfig } from 'pg';
 
-import {
-  abortable,
-  type Classify,
-  InfrastructureError,
-  withOutcome,
-  wrapError,
-} from '../../core/index.ts';
-import { abortedBefore } from '../aborted.ts';
+import type { Classify } from '../../core/index.ts';
 import { inChunks } from '../chunks.ts';
 import type {
   BeginOptions,
@@ -29,7 +22,9 @@ import { toPostgresValues } from '../postgres-sql/parameters.ts';
 import { parserOf } from '../postgres-sql/results.ts';
 import { isQuery, transactionStatementRefused } from '../postgres-sql/statements.ts';
 import { PostgresTransaction } from '../postgres-sql/transaction.ts';
-import { Semaphore } from '../semaphore.ts';
+import type { ServerDriverOptions } from '../server-database.ts';
+import { type ServerAddress, serverName } from '../server-name.ts';
+import { ServerSessions } from '../server-sessions.ts';
 import { classifyPostgres, isConnectionLost } from './classify.ts';
 import { KnownStatements } from './known-statements.ts';
 import { Notifications } from './notifications.ts';
@@ -39,10 +34,7 @@ import { PostgresSession } from './session.ts';
 import { SharedReads } from './shared-reads.ts';
 
 /** How a {@link PostgresDriver} reaches the server. */
-export interface PostgresTarget {
-  readonly host: string;
-  readonly port: number;
-  readonly database: string;
+export interface PostgresTarget extends Omit<ServerAddress, 'socket'> {
   readonly user: string;
   /** Called for each connection. */
   readonly password: () => string;
@@ -51,18 +43,9 @@ export interface PostgresTarget {
 }
 
 /** A {@link PostgresDriver}'s options, with every default filled in; times in milliseconds. */
-export interface PostgresDriverOptions {
+export interface PostgresDriverOptions extends ServerDriverOptions {
   readonly target: PostgresTarget;
-  readonly poolSize: number;
-  readonly waitTimeout: number;
-  readonly connectTimeout: number;
-  readonly idleTimeout: number;
-  /** 0 for none. */
-  readonly maxLifetime: number;
-  /** 0 for none. */
-  readonly statementTimeout: number;
   readonly applicationName: string;
-  readonly isolation: Isolation;
   /** Whether the server keeps statements prepared that come again. */
   readonly preparedStatements: boolean;
 }
@@ -84,8 +67,7 @@ export interface PostgresNative {
 const closeGrace = 1000;
 
 /**
- * PostgreSQL through `pg`. The pool's connections are handed out by a semaphore, since a wait in the pool itself cannot be
- * cancelled. Reads outside of transactions share connections ({@link SharedReads}); whatever else runs has one to itself.
+ * PostgreSQL through `pg`. Reads outside of transactions share connections ({@link SharedReads}); whatever else runs has one to itself.
  */
 export class PostgresDriver implements DatabaseDriver {
   readonly adapter = 'postgres';
@@ -103,39 +85,33 @@ export class PostgresDriver implements DatabaseDriver {
   readonly maxTransactions: number;
   readonly classify: Classify;
   readonly #options: PostgresDriverOptions;
-  readonly #where: string;
-  readonly #places: Semaphore;
   readonly #pool: Pool;
   /** All connections there are, also those that are still being made. */
   readonly #clients = new Set<Client>();
   /** Since when each has been there, by `performance.now()`. */
   readonly #bornAt = new WeakMap<object, number>();
-  readonly #sessions = new Set<PostgresSession>();
+  readonly #sessions: ServerSessions<PostgresSession>;
   readonly #notifications: Notifications;
   readonly #statements: KnownStatements;
   readonly #resting = new RestingClients();
   readonly #reads: SharedReads;
-  #isClosed = false;
 
   constructor(options: PostgresDriverOptions) {
     this.#options = options;
     this.isolation = options.isolation;
     this.maxTransactions = options.poolSize;
     this.#statements = new KnownStatements(options.preparedStatements);
-    const { host, port, database } = options.target;
-    this.#where = `${host}:${port}/${database}`;
-    this.classify = classifyPostgres(this.#where);
-    this.#places = new Semaphore(
-      `one of the ${options.poolSize} connections to ${this.#where}`,
-      options.poolSize,
-    );
-    const places = this.#places;
+    const where = serverName(options.target);
+    this.classify = classifyPostgres(where);
+    const { adapter, classify } = this;
+    const sessions = new ServerSessions<PostgresSession>({ ...options, adapter, classify, where });
+    this.#sessions = sessions;
     this.#reads = new SharedReads({
       get isContended() {
-        return places.isContended;
+        return sessions.isContended;
       },
       get isFull() {
-        return places.isFull;
+        return sessions.isFull;
       },
       statementTimeout: options.statementTimeout,
       tryAcquire: () => this.#tryAcquire(),
@@ -181,18 +157,13 @@ export class PostgresDriver implements DatabaseDriver {
 
   /** Resolves when no transaction, no stream and no statement is under way. */
   async drain(signal?: AbortSignal): Promise<void> {
-    await this.#places.untilIdle(signal);
+    await this.#sessions.drain(signal);
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true;
-    this.#places.refuseAll(this.#closedError());
     this.#notifications.close();
-    for (const session of this.#sessions) {
-      session.destroy(this.#closedError());
-      // The pool would wait for whoever has it.
-      session.release();
-    }
+    // The pool would wait for whoever has one.
+    this.#sessions.close();
     this.#resting.giveBack();
     // An idle connection says goodbye to the server, and waits for it to hang up, which a dead one never does.
     const timer = setTimeout(() => {
@@ -285,32 +256,27 @@ export class PostgresDriver implements DatabaseDriver {
   }
 
   listen(channel: string, listener: NotificationListener): () => void {
-    if (this.#isClosed) throw this.#closedError();
+    this.#sessions.assertOpen();
     return this.#notifications.listen(channel, listener);
   }
 
   async #acquire(signal: AbortSignal | undefined): Promise<PostgresSession> {
     const startedAt = performance.now();
-    const waited = await this.#places.acquire({ timeout: this.#options.waitTimeout, signal });
-    try {
+    return await this.#sessions.acquire(signal, async (waited) => {
       const resting = this.#resting.take();
       const isAtHand = waited === undefined && (resting !== undefined || this.#pool.idleCount > 0);
       const client = resting ?? (await this.#connect(signal));
       // One that had to be made was waited for as well.
       return this.#sessionOn(client, isAtHand ? undefined : performance.now() - startedAt);
-    } catch (error) {
-      this.#places.release();
-      throw error;
-    }
+    });
   }
 
   /** A session, if a place is free and a connection for it at hand. */
   #tryAcquire(): PostgresSession | undefined {
-    if (this.#isClosed || !this.#places.tryAcquire()) return undefined;
-    const client = this.#resting.take();
-    if (client !== undefined) return this.#sessionOn(client);
-    this.#places.release();
-    return undefined;
+    return this.#sessions.tryAcquire(() => {
+      const client = this.#resting.take();
+      return client && this.#sessionOn(client);
+    });
   }
 
   #sessionOn(client: PoolClient, waitedMs?: number): PostgresSession {
@@ -319,14 +285,12 @@ export class PostgresDriver implements DatabaseDriver {
       statements: this.#statements,
       waitedMs,
       onRelease: (released, state) => {
-        this.#sessions.delete(session);
-        if (state === 'resting' && !this.#isClosed && !this.#isOld(released))
+        if (state === 'resting' && !this.#sessions.isClosed && !this.#isOld(released))
           this.#resting.rest(released);
         else released.release(state === 'broken');
-        this.#places.release();
+        this.#sessions.released(session);
       },
     });
-    this.#sessions.add(session);
     return session;
   }
 
@@ -337,22 +301,21 @@ export class PostgresDriver implements DatabaseDriver {
   }
 
   async #connect(signal: AbortSignal | undefined): Promise<PoolClient> {
-    if (this.#isClosed) throw this.#closedError();
     const connecting = this.#pool.connect();
     try {
-      const client = await (signal === undefined ? connecting : abortable(connecting, signal));
-      if (!this.#isClosed) return client;
-      client.release(true);
-      throw this.#closedError();
+      return await this.#sessions.connected(connecting, signal);
     } catch (error) {
-      if (signal?.aborted) {
-        void releaseLater(connecting);
-        throw abortedBefore(signal);
-      }
-      if (this.#isClosed) throw this.#closedError();
-      // Nothing has been sent yet.
-      const origin = { component: 'database', adapter: this.adapter };
-      throw withOutcome(wrapError(error, origin, this.classify), 'not-applied');
+      void this.#giveBack(connecting);
+      throw error;
+    }
+  }
+
+  /** For a connection that nobody waits for any more. */
+  async #giveBack(connecting: Promise<PoolClient>): Promise<void> {
+    try {
+      (await connecting).release(this.#sessions.isClosed);
+    } catch {
+      // Then there is none.
     }
   }
 
@@ -381,23 +344,5 @@ export class PostgresDriver implements DatabaseDriver {
 
   #destroyAll(): void {
     for (const client of this.#clients) client.connection.stream.destroy();
-  }
-
-  #closedError(): InfrastructureError {
-    return new InfrastructureError({
-      code: 'failed-precondition',
-      component: 'database',
-      adapter: this.adapter,
-      message: `the database at ${this.#where} is closed`,
-    });
-  }
-}
-
-/** For a connection that nobody waits for any more. */
-async function releaseLater(connecting: Promise<PoolClient>): Promise<void> {
-  try {
-    (await connecting).release();
-  } catch {
-    // Then there is none.
   }
 }
