@@ -291,11 +291,19 @@ export class PostgresDriver implements DatabaseDriver {
 
   async #acquire(signal: AbortSignal | undefined): Promise<PostgresSession> {
     const startedAt = performance.now();
-    const waited = await this.#places.acquire({ timeout: this.#options.waitTimeout, signal });
+    let session: PostgresSession | undefined;
+    const waited = await this.#places.acquire({
+      timeout: this.#options.waitTimeout,
+      signal,
+      onAdmitted: () => {
+        session = this.#sessionAtHand(performance.now() - startedAt);
+      },
+    });
+    session ??= this.#sessionAtHand(waited);
+    if (session !== undefined) return session;
     try {
-      const resting = this.#resting.take();
-      const isAtHand = waited === undefined && (resting !== undefined || this.#pool.idleCount > 0);
-      const client = resting ?? (await this.#connect(signal));
+      const isAtHand = waited === undefined && this.#pool.idleCount > 0;
+      const client = await this.#connect(signal);
       // One that had to be made was waited for as well.
       return this.#sessionOn(client, isAtHand ? undefined : performance.now() - startedAt);
     } catch (error) {
@@ -307,10 +315,14 @@ export class PostgresDriver implements DatabaseDriver {
   /** A session, if a place is free and a connection for it at hand. */
   #tryAcquire(): PostgresSession | undefined {
     if (this.#isClosed || !this.#places.tryAcquire()) return undefined;
+    const session = this.#sessionAtHand();
+    if (session === undefined) this.#places.release();
+    return session;
+  }
+
+  #sessionAtHand(waitedMs?: number): PostgresSession | undefined {
     const client = this.#resting.take();
-    if (client !== undefined) return this.#sessionOn(client);
-    this.#places.release();
-    return undefined;
+    return client && this.#sessionOn(client, waitedMs);
   }
 
   #sessionOn(client: PoolClient, waitedMs?: number): PostgresSession {
@@ -320,9 +332,13 @@ export class PostgresDriver implements DatabaseDriver {
       waitedMs,
       onRelease: (released, state) => {
         this.#sessions.delete(session);
-        if (state === 'resting' && !this.#isClosed && !this.#isOld(released))
-          this.#resting.rest(released);
-        else released.release(state === 'broken');
+        if (state === 'resting' && !this.#isClosed && !this.#isOld(released)) {
+          this.#resting.rest(released, () => {
+            this.#places.release();
+          });
+          return;
+        }
+        released.release(state === 'broken');
         this.#places.release();
       },
     });
