@@ -1,8 +1,5 @@
 import type { PoolClient } from 'pg';
 
-// `queueMicrotask` makes a resource of its own for each call.
-const turn = Promise.resolve();
-
 /**
  * Clients that were given back in this turn of the event loop, for whoever needs one in the same turn: the pool's own way from
  * one to the next costs two timers and a promise. At its end they go back to the pool.
@@ -18,7 +15,7 @@ export class RestingClients {
     if (this.#clients.length === 0 || this.#isDue) return;
     this.#isDue = true;
     // After all that is due in this turn. An immediate would have the event loop ask the system for events once more.
-    void turn.then(() => {
+    queueMicrotask(() => {
       process.nextTick(() => {
         this.#isDue = false;
         this.giveBack();

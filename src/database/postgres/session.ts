@@ -197,6 +197,7 @@ export class PostgresSession implements SqlSession {
       if (limit > 0) timer = setTimeout(stop, limit + answerGrace);
       signal?.addEventListener('abort', stop, { once: true });
       const result = await answer;
+      // The request may still be on its way, and would cancel the next statement.
       if (this.#cancelling !== undefined) await this.#cancelling;
       return result;
     } catch (error) {
