@@ -6,6 +6,8 @@ export interface AcquireOptions {
   /** In milliseconds, at most {@link longestTimer}. */
   readonly timeout: number;
   readonly signal?: AbortSignal | undefined;
+  /** Called in the step in which whoever had the place gives it up: what it leaves with the place can be taken there. */
+  readonly onAdmitted?: (() => void) | undefined;
 }
 
 interface Waiter {
@@ -54,12 +56,18 @@ export class Semaphore {
    * Takes a place, and gives how long it was waited for, in milliseconds; undefined when one was free. Throws `cancelled` or `deadline-exceeded` when the signal is aborted, or `resource-exhausted` with the number
    * of those who wait; each with outcome `not-applied`.
    */
-  async acquire({ timeout, signal }: AcquireOptions): Promise<number | undefined> {
+  async acquire({ timeout, signal, onAdmitted }: AcquireOptions): Promise<number | undefined> {
     if (signal?.aborted) throw abortedBefore(signal);
     if (this.tryAcquire()) return undefined;
     const startedAt = performance.now();
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const waiter: Waiter = { admit: resolve, refuse: reject };
+    const waiter: Waiter = {
+      admit: () => {
+        onAdmitted?.();
+        resolve();
+      },
+      refuse: reject,
+    };
     // Whoever gives up leaves the queue in the same step, or a place given to it would be lost.
     const giveUp = (error: unknown): void => {
       if (this.#waiters.delete(waiter)) reject(error);

@@ -16,6 +16,13 @@ interface ServerSession {
   release(): void;
 }
 
+/** Where a session comes from, once a place is free; `waitedMs` is how long that took, and undefined when one was. */
+interface SessionSource<Session> {
+  /** One on a connection that is there. Called in the step in which the place is given up, so that whoever had it can leave its connection. */
+  readonly atHand?: (waitedMs: number | undefined) => Session | undefined;
+  readonly open: (waitedMs: number | undefined) => Promise<Session>;
+}
+
 /** What {@link ServerSessions} are made of. */
 export interface ServerSessionsOptions {
   readonly adapter: string;
@@ -57,22 +64,29 @@ export class ServerSessions<Session extends ServerSession> {
     return this.#places.isContended;
   }
 
-  /** Has `open` make a session once a place is free; `waitedMs` is how long that took, and undefined when one was. */
+  /** Gives a session once a place is free. */
   async acquire(
     signal: AbortSignal | undefined,
-    open: (waitedMs: number | undefined) => Promise<Session>,
+    { atHand, open }: SessionSource<Session>,
   ): Promise<Session> {
     const { waitTimeout } = this.#options;
-    const waitedMs = await this.#places.acquire({ timeout: waitTimeout, signal });
-    let session: Session;
+    const startedAt = performance.now();
+    let session: Session | undefined;
+    const waitedMs = await this.#places.acquire({
+      timeout: waitTimeout,
+      signal,
+      onAdmitted: () => {
+        session = this.#kept(atHand?.(performance.now() - startedAt));
+      },
+    });
     try {
       this.assertOpen();
-      session = await open(waitedMs);
+      session ??= this.#kept(atHand?.(waitedMs) ?? (await open(waitedMs)));
     } catch (error) {
-      this.#places.release();
+      // One that is there already was cut, and has left its place.
+      if (session === undefined) this.#places.release();
       throw error;
     }
-    this.#open.add(session);
     // It may have been closed while the session was on its way here.
     if (this.#isClosed) this.#cut(session);
     this.assertOpen();
@@ -82,9 +96,8 @@ export class ServerSessions<Session extends ServerSession> {
   /** Has `open` make a session if a place is free, and it can at once. */
   tryAcquire(open: () => Session | undefined): Session | undefined {
     if (this.#isClosed || !this.#places.tryAcquire()) return undefined;
-    const session = open();
+    const session = this.#kept(open());
     if (session === undefined) this.#places.release();
-    else this.#open.add(session);
     return session;
   }
 
@@ -128,6 +141,11 @@ export class ServerSessions<Session extends ServerSession> {
   /** Throws `failed-precondition` once it is closed. */
   assertOpen(): void {
     if (this.#isClosed) throw this.#closedError();
+  }
+
+  #kept<Opened extends Session | undefined>(session: Opened): Opened {
+    if (session !== undefined) this.#open.add(session);
+    return session;
   }
 
   #cut(session: Session): void {

@@ -193,21 +193,23 @@ export class MysqlDriver implements DatabaseDriver {
 
   async #acquire(signal: AbortSignal | undefined): Promise<MysqlSession> {
     const asked = performance.now();
-    return await this.#sessions.acquire(signal, async (waited) => {
-      const idle = this.#pool.takeIdle();
-      const connection = idle ?? (await this.#connect(signal));
-      const session: MysqlSession = new MysqlSession({
-        connection,
-        statementTimeout: this.#options.statementTimeout,
-        kill: async () => await killQuery(this.#options, connection.raw.threadId, cancelGrace),
-        onRelease: () => {
-          this.#pool.release(connection);
-          this.#sessions.released(session);
-        },
-        // One that had to be made was waited for as well.
-        waitedMs: waited === undefined && idle ? undefined : performance.now() - asked,
-      });
-      return session;
+    return await this.#sessions.acquire(signal, {
+      open: async (waited) => {
+        const idle = this.#pool.takeIdle();
+        const connection = idle ?? (await this.#connect(signal));
+        const session: MysqlSession = new MysqlSession({
+          connection,
+          statementTimeout: this.#options.statementTimeout,
+          kill: async () => await killQuery(this.#options, connection.raw.threadId, cancelGrace),
+          onRelease: () => {
+            this.#pool.release(connection);
+            this.#sessions.released(session);
+          },
+          // One that had to be made was waited for as well.
+          waitedMs: waited === undefined && idle ? undefined : performance.now() - asked,
+        });
+        return session;
+      },
     });
   }
 

@@ -262,21 +262,25 @@ export class PostgresDriver implements DatabaseDriver {
 
   async #acquire(signal: AbortSignal | undefined): Promise<PostgresSession> {
     const startedAt = performance.now();
-    return await this.#sessions.acquire(signal, async (waited) => {
-      const resting = this.#resting.take();
-      const isAtHand = waited === undefined && (resting !== undefined || this.#pool.idleCount > 0);
-      const client = resting ?? (await this.#connect(signal));
-      // One that had to be made was waited for as well.
-      return this.#sessionOn(client, isAtHand ? undefined : performance.now() - startedAt);
+    return await this.#sessions.acquire(signal, {
+      atHand: (waitedMs) => this.#sessionAtHand(waitedMs),
+      open: async (waitedMs) => {
+        const isAtHand = waitedMs === undefined && this.#pool.idleCount > 0;
+        const client = await this.#connect(signal);
+        // One that had to be made was waited for as well.
+        return this.#sessionOn(client, isAtHand ? undefined : performance.now() - startedAt);
+      },
     });
   }
 
   /** A session, if a place is free and a connection for it at hand. */
   #tryAcquire(): PostgresSession | undefined {
-    return this.#sessions.tryAcquire(() => {
-      const client = this.#resting.take();
-      return client && this.#sessionOn(client);
-    });
+    return this.#sessions.tryAcquire(() => this.#sessionAtHand());
+  }
+
+  #sessionAtHand(waitedMs?: number): PostgresSession | undefined {
+    const client = this.#resting.take();
+    return client && this.#sessionOn(client, waitedMs);
   }
 
   #sessionOn(client: PoolClient, waitedMs?: number): PostgresSession {
@@ -285,9 +289,13 @@ export class PostgresDriver implements DatabaseDriver {
       statements: this.#statements,
       waitedMs,
       onRelease: (released, state) => {
-        if (state === 'resting' && !this.#sessions.isClosed && !this.#isOld(released))
-          this.#resting.rest(released);
-        else released.release(state === 'broken');
+        if (state === 'resting' && !this.#sessions.isClosed && !this.#isOld(released)) {
+          this.#resting.rest(released, () => {
+            this.#sessions.released(session);
+          });
+          return;
+        }
+        released.release(state === 'broken');
         this.#sessions.released(session);
       },
     });

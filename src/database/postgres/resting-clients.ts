@@ -6,13 +6,18 @@ import type { PoolClient } from 'pg';
  */
 export class RestingClients {
   #clients: PoolClient[] = [];
+  #isDue = false;
 
-  rest(client: PoolClient): void {
+  /** `offer` is called when it can be had: what takes it there costs nothing more. */
+  rest(client: PoolClient, offer: () => void): void {
     this.#clients.push(client);
-    if (this.#clients.length > 1) return;
+    offer();
+    if (this.#clients.length === 0 || this.#isDue) return;
+    this.#isDue = true;
     // After all that is due in this turn. An immediate would have the event loop ask the system for events once more.
     queueMicrotask(() => {
       process.nextTick(() => {
+        this.#isDue = false;
         this.giveBack();
       });
     });

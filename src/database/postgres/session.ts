@@ -45,8 +45,10 @@ export class PostgresSession implements SqlSession {
   readonly waitedMs: number | undefined;
   #tail: Promise<unknown> = Promise.resolve();
   #pending = 0;
-  /** Stops the wait for what is running. */
+  /** Stops what is running. */
   #stop: (() => void) | undefined;
+  /** Settles when what runs has been stopped; undefined while nobody wants that. */
+  #cancelling: Promise<void> | undefined;
   #isInterrupted = false;
   #isReleased = false;
   #isBroken = false;
@@ -76,8 +78,8 @@ export class PostgresSession implements SqlSession {
   ): Promise<StatementResult> {
     const statement = typeof sql === 'string' ? this.#statements.of(sql) : sql;
     const { rowMode } = options;
-    const send = async (): Promise<StatementResult> =>
-      await new Promise((resolve, reject) => {
+    const send = (): Promise<StatementResult> =>
+      new Promise((resolve, reject) => {
         this.submit(
           new Execution({ statement, values, rowMode }, (error, result) => {
             if (result === undefined) reject(error);
@@ -169,85 +171,74 @@ export class PostgresSession implements SqlSession {
     this.#client.connection.stream.destroy();
   }
 
-  async #inTurn<Result>(submit: () => Promise<Result>, options: AnswerOptions): Promise<Result> {
+  async #inTurn<Result>(
+    submit: () => Promise<Result>,
+    { signal, unlimited }: AnswerOptions,
+  ): Promise<Result> {
     const before = this.#tail;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#tail = promise;
     this.#pending += 1;
     let isSent = false;
+    let timer: NodeJS.Timeout | undefined;
+    let stop: (() => void) | undefined;
     try {
       if (this.#pending > 1) await before;
       if (this.#isInterrupted) throw interrupted();
       if (this.#reason !== undefined) throw this.#reason;
-      if (options.signal?.aborted) throw abortedBefore(options.signal);
+      if (signal?.aborted) throw abortedBefore(signal);
       isSent = true;
-      return await this.#answer(submit(), options);
+      const answer = submit();
+      stop = () => {
+        this.#cancelling ??= this.#cancel(answer);
+      };
+      this.#stop = stop;
+      const limit = unlimited ? 0 : this.#statementTimeout;
+      if (limit > 0) timer = setTimeout(stop, limit + answerGrace);
+      signal?.addEventListener('abort', stop, { once: true });
+      const result = await answer;
+      // The request may still be on its way, and would cancel the next statement.
+      if (this.#cancelling !== undefined) await this.#cancelling;
+      return result;
     } catch (error) {
+      const failure = this.#cancelling === undefined ? error : await this.#stopped(error, signal);
       // The server hangs up a moment later: nobody else may get it meanwhile.
       if (isConnectionLost(error)) this.#isBroken = true;
-      if (this.#reason === undefined) throw withoutValues(error);
+      if (this.#reason === undefined) throw withoutValues(failure);
       throw isSent ? withOutcome(this.#reason, 'unknown') : this.#reason;
     } finally {
+      clearTimeout(timer);
+      if (stop !== undefined) signal?.removeEventListener('abort', stop);
+      this.#stop = undefined;
+      this.#cancelling = undefined;
       this.#pending -= 1;
       resolve();
     }
   }
 
-  async #answer<Result>(
-    answer: Promise<Result>,
-    { signal, unlimited }: AnswerOptions,
-  ): Promise<Result> {
-    // What either gives; `Promise.race` costs more promises for each statement.
-    const { promise, resolve, reject } = Promise.withResolvers<Result>();
-    let isDone = false;
-    const stop = (): void => {
-      // A request to cancel that is sent after the answer would hit whatever comes next.
-      if (isDone) return;
-      isDone = true;
-      resolve(this.#cancel(answer, signal));
-    };
-    const noteDone = (): void => {
-      isDone = true;
-    };
-    answer.then(noteDone, noteDone);
-    answer.then(resolve, reject);
-    this.#stop = stop;
-    const limit = unlimited ? 0 : this.#statementTimeout;
-    const timer = limit > 0 ? setTimeout(stop, limit + answerGrace) : undefined;
-    signal?.addEventListener('abort', stop, { once: true });
-    try {
-      return await promise;
-    } finally {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', stop);
-      this.#stop = undefined;
-    }
-  }
-
-  async #cancel<Result>(answer: Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
-    const settled = answer.then(
-      () => undefined,
-      () => undefined,
-    );
-    // Also once the answer is there, the request must have been passed on: the next statement would be cancelled instead.
-    const cancelled = Promise.all([this.requestCancel(), settled]).then(
-      () => true,
-      () => false,
-    );
+  /**
+   * Resolves when the answer is there, and the request to cancel has been passed on: the next statement would be cancelled
+   * instead. Cuts the connection when that takes too long.
+   */
+  async #cancel(answer: Promise<unknown>): Promise<void> {
     const { promise: overdue, resolve: giveUp } = Promise.withResolvers<false>();
     const timer = setTimeout(() => {
       giveUp(false);
     }, cancelGrace);
+    const cancelled = Promise.all([this.requestCancel(), answer.catch(() => undefined)]).then(
+      () => true,
+      () => false,
+    );
     if (!(await Promise.race([cancelled, overdue]))) this.destroy();
     clearTimeout(timer);
-    try {
-      return await answer;
-    } catch (error) {
-      if (isCancelled(error) && signal?.aborted) throw abortedBefore(signal);
-      if (isCancelled(error) && this.#isInterrupted) throw interrupted();
-      if (signal?.aborted || !this.#isBroken) throw error;
-      throw noAnswer(error);
-    }
+  }
+
+  /** What to throw for the error of a statement that was cancelled. */
+  async #stopped(error: unknown, signal: AbortSignal | undefined): Promise<unknown> {
+    await this.#cancelling;
+    if (isCancelled(error) && signal?.aborted) return abortedBefore(signal);
+    if (isCancelled(error) && this.#isInterrupted) return interrupted();
+    return signal?.aborted || !this.#isBroken ? error : noAnswer(error);
   }
 }
 
