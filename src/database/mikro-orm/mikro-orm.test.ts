@@ -77,9 +77,7 @@ const given: Readonly<Record<string, unknown>> = {
   enum: 'b',
 };
 
-const configured = targets.filter(({ without }) => without?.['mikro-orm'] === undefined);
-
-describe.for(configured)('mikro-orm on $adapter', (target) => {
+describe.for(targets)('mikro-orm on $adapter', (target) => {
   describe.skipIf(target.missing !== undefined)('rules', () => {
     let database: Database;
     let remove: () => Promise<void>;

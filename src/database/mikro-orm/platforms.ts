@@ -1,11 +1,13 @@
 import type { ExceptionConverter } from '@mikro-orm/core';
 
+import type { Engine } from '../orm-connection.ts';
 import type { ValuePlatform } from './bind.ts';
 import { exceptionConverter } from './exceptions.ts';
 import { mikroSql } from './library.ts';
+import { MySqlPlatform } from './mysql-platform.ts';
 
 /** MikroORM's platform of SQLite. */
-export class SqlitePlatform extends mikroSql.SqlitePlatform implements ValuePlatform {
+class SqlitePlatform extends mikroSql.SqlitePlatform implements ValuePlatform {
   readonly #converter = exceptionConverter(super.getExceptionConverter());
 
   override getExceptionConverter(): ExceptionConverter {
@@ -19,7 +21,7 @@ export class SqlitePlatform extends mikroSql.SqlitePlatform implements ValuePlat
 }
 
 /** MikroORM's platform of PostgreSQL. */
-export class PostgresPlatform extends mikroSql.BasePostgreSqlPlatform implements ValuePlatform {
+class PostgresPlatform extends mikroSql.BasePostgreSqlPlatform implements ValuePlatform {
   readonly #converter = exceptionConverter(super.getExceptionConverter());
 
   override getExceptionConverter(): ExceptionConverter {
@@ -35,3 +37,10 @@ export class PostgresPlatform extends mikroSql.BasePostgreSqlPlatform implements
     return false;
   }
 }
+
+/** MikroORM's platforms, by the SQL that they write. */
+export const platforms = {
+  mysql: MySqlPlatform,
+  postgres: PostgresPlatform,
+  sqlite: SqlitePlatform,
+} as const satisfies Record<Engine, unknown>;
