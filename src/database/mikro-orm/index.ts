@@ -21,7 +21,7 @@ import { engineOf } from '../orm-connection.ts';
 import { DatabaseConnection, type MikroDatabase } from './connection.ts';
 import { core, mikroSql } from './library.ts';
 import { insertWithIds } from './mysql-ids.ts';
-import { platforms } from './platforms.ts';
+import { platformOf } from './platforms.ts';
 import { propagated } from './propagation.ts';
 
 /** What entities are declared by: `defineEntity`, `EntitySchema`, or a class. */
@@ -56,7 +56,7 @@ export class MikroDriver extends mikroSql.AbstractSqlDriver {
         super({ database, numbered: engine === 'postgres' }, ...values);
       }
     }
-    super(config, new platforms[engine](), Connection, ['kysely']);
+    super(config, platformOf(engine), Connection, ['kysely']);
   }
 
   override async nativeInsertMany<Entity extends object>(

@@ -11,7 +11,7 @@ export interface IdSource<Entity extends object> {
 }
 
 /** Whether a row of this entity leaves its id to the server, which numbers it. */
-export function leavesId<Entity extends object>(
+function leavesId<Entity extends object>(
   meta: EntityMetadata<Entity>,
   row: EntityDictionary<Entity>,
 ): boolean {
@@ -35,14 +35,13 @@ export async function insertWithIds<Entity extends object>(
 ): Promise<QueryResult<Entity>> {
   const left = data.filter((row) => leavesId(meta, row)).length;
   if (left > 0 && left < data.length) {
-    const results: QueryResult<Entity>[] = [];
-    for (const row of data) results.push(await insertWithIds(meta, [row], source));
-    return {
-      ...results[0],
-      insertId: results[0]?.insertId,
-      affectedRows: results.reduce((sum, { affectedRows }) => sum + affectedRows, 0),
-      rows: results.flatMap(({ rows }) => rows ?? []),
-    };
+    let all: QueryResult<Entity> | undefined;
+    for (const row of data) {
+      const one = await insertWithIds(meta, [row], source);
+      const rows = [...(all?.rows ?? []), ...(one.rows ?? [])];
+      all = { ...(all ?? one), rows, affectedRows: (all?.affectedRows ?? 0) + one.affectedRows };
+    }
+    if (all !== undefined) return all;
   }
   const result = await source.insert(data);
   const [key] = meta.getPrimaryProps();
@@ -53,7 +52,7 @@ export async function insertWithIds<Entity extends object>(
   const rows = data.map((row, index) => ({
     [field]: first === undefined ? row[key.name] : exact(first + BigInt(index) * step),
   }));
-  return { ...result, rows, row: rows[0] };
+  return { ...result, rows, row: rows[0] ?? {} };
 }
 
 /** A number where it holds the id, as the database gives those that are read. */
@@ -70,6 +69,7 @@ function firstId<Entity extends object>(
     code: 'failed-precondition',
     component: 'database',
     adapter: 'mysql',
+    outcome: 'unknown',
     message: `the server made no id for a row of "${tableName}": declare its column auto_increment, or the property autoincrement(false)`,
   });
 }

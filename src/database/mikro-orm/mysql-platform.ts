@@ -1,4 +1,4 @@
-import type { ExceptionConverter, MikroORM, RawQueryFragmentSymbol } from '@mikro-orm/core';
+import type { ExceptionConverter, MikroORM, RawQueryFragment } from '@mikro-orm/core';
 
 import { unimplemented } from '../orm-connection.ts';
 import type { ValuePlatform } from './bind.ts';
@@ -9,7 +9,7 @@ const momentWithoutZone = /^\d{4,}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?$/;
 
 /** MikroORM's platform of MySQL and MariaDB. */
 export class MySqlPlatform extends mikroSql.BaseMySqlPlatform implements ValuePlatform {
-  override readonly schemaHelper = new SchemaHelper(this);
+  override readonly schemaHelper: SchemaHelper = new SchemaHelper(this);
   readonly #converter = exceptionConverter(super.getExceptionConverter());
 
   override getExceptionConverter(): ExceptionConverter {
@@ -33,23 +33,26 @@ export class MySqlPlatform extends mikroSql.BaseMySqlPlatform implements ValuePl
     return super.parseDate(isLocal ? `${value.replace(' ', 'T')}Z` : value);
   }
 
-  /** By what MySQL and MariaDB have in common, which compare JSON with texts in ways of their own. */
+  /** By what MySQL and MariaDB have in common, which compare JSON with other values in ways of their own. */
   override getSearchJsonPropertyKey(
     [column = '', ...keys]: string[],
     type: string,
     aliased: boolean | string,
-  ): RawQueryFragmentSymbol {
+  ): RawQueryFragment {
     const path = `$.${keys.map((key) => this.quoteJsonKey(key)).join('.')}`;
-    const text = `json_unquote(json_extract(??, ?))${type === 'boolean' ? ` = 'true'` : ''}`;
-    const expression = type === 'boolean' ? `(${text})` : text;
-    const fragment = (alias?: string): RawQueryFragmentSymbol =>
-      core.raw(expression, [alias === undefined ? column : `${alias}.${column}`, path]);
-    return fragment();
+    const literal = /^[\w$."]+$/.test(path) ? `'${path}'` : inHexadecimal(path);
+    const expression = (name: string): string => {
+      const value = `json_unquote(json_extract(${this.quoteIdentifier(name)}, ${literal}))`;
+      return type === 'boolean' ? `(${value} = 'true')` : value;
+    };
+    if (typeof aliased === 'string') return core.raw(expression(`${aliased}.${column}`));
+    if (aliased) return core.raw((alias) => expression(`${alias}.${column}`));
+    return core.raw(expression(column));
   }
 
   /**
-   * A literal, for the few places that have no parameters: paths into JSON, and changes of schemas. It means the same whether or not
-   * the server takes a backslash for an escape (`NO_BACKSLASH_ESCAPES`).
+   * A literal, for what has no parameters: queries of the server's schema, and changes of it. It means the same whether or not a
+   * backslash is an escape (`NO_BACKSLASH_ESCAPES`): a text with one is in hexadecimal, which a comment in a change of a schema cannot be.
    */
   override escape(value: unknown): string {
     if (value === null || value === undefined) return 'null';
@@ -59,14 +62,17 @@ export class MySqlPlatform extends mikroSql.BaseMySqlPlatform implements ValuePl
     if (value instanceof Date) return `'${value.toISOString().replace('T', ' ').slice(0, -1)}'`;
     if (value instanceof Uint8Array) return `x'${Buffer.from(value).toString('hex')}'`;
     const text = String(value);
-    if (text.includes('\\')) return `_utf8mb4 x'${Buffer.from(text).toString('hex')}'`;
-    return `'${text.replaceAll(`'`, `''`)}'`;
+    return text.includes('\\') ? inHexadecimal(text) : `'${text.replaceAll(`'`, `''`)}'`;
   }
 
   /** The database takes one statement at a time. */
   override supportsMultipleStatements(): boolean {
     return false;
   }
+}
+
+function inHexadecimal(text: string): string {
+  return `_utf8mb4 x'${Buffer.from(text).toString('hex')}'`;
 }
 
 /** Changes of schemas that leave the pool's connections, and the database that they lead to, as they are. */

@@ -1,4 +1,5 @@
 import type { ExceptionConverter } from '@mikro-orm/core';
+import type { AbstractSqlPlatform } from '@mikro-orm/sql';
 
 import type { Engine } from '../orm-connection.ts';
 import type { ValuePlatform } from './bind.ts';
@@ -38,9 +39,8 @@ class PostgresPlatform extends mikroSql.BasePostgreSqlPlatform implements ValueP
   }
 }
 
-/** MikroORM's platforms, by the SQL that they write. */
-export const platforms = {
-  mysql: MySqlPlatform,
-  postgres: PostgresPlatform,
-  sqlite: SqlitePlatform,
-} as const satisfies Record<Engine, unknown>;
+/** MikroORM's platform for the SQL of an engine. */
+export function platformOf(engine: Engine): AbstractSqlPlatform {
+  if (engine === 'mysql') return new MySqlPlatform();
+  return engine === 'sqlite' ? new SqlitePlatform() : new PostgresPlatform();
+}
