@@ -156,7 +156,8 @@ describe.for(targets)('mikro-orm on $adapter', (target) => {
       const names = ['a', 'b', 'c', 'd'];
       const events = names.map((name) => em.create(Event, { name }));
       await em.flush();
-      em.create(Event, { id: 2n ** 60n, name: 'given' });
+      // On the others MikroORM asks for no ids where the first row brings its own.
+      if (database.adapter === 'mysql') em.create(Event, { id: 2n ** 60n, name: 'given' });
       const left = ['e', 'f'].map((name) => em.create(Event, { name }));
       await em.flush();
       for (const { id, name } of [...events, ...left])
