@@ -15,8 +15,6 @@ export interface OrmTarget {
   readonly adapter: string;
   /** Why it cannot be used here. */
   readonly missing?: string | undefined;
-  /** Why an ORM is not held to them there, by the ORM's name. */
-  readonly without?: Readonly<Record<string, string>>;
   /** Makes an empty one. `remove` closes it too. */
   readonly create: () => Promise<{
     readonly database: Database;
@@ -64,7 +62,6 @@ export const targets: readonly OrmTarget[] = [
   {
     adapter: 'mysql',
     missing: mariadbMissing,
-    without: { 'mikro-orm': 'it is refused there, which a test of its own pins' },
     create: async () => {
       const made = await makeMariadbDatabase();
       const database = mysqlDatabase({ url: made.url });

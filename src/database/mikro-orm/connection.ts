@@ -17,6 +17,7 @@ import {
 } from '../orm-connection.ts';
 import { bind, type BoundStatement, type ValuePlatform } from './bind.ts';
 import { core, mikroSql } from './library.ts';
+import { exact } from './mysql-ids.ts';
 
 /** The part of a Database of any schema that MikroORM runs on. */
 export interface MikroDatabase extends OrmDatabase {
@@ -28,6 +29,10 @@ type TransactionalOptions = NonNullable<Parameters<Transactional>[1]>;
 type Begin = AbstractSqlConnection['begin'];
 /** What MikroORM holds on to while it is in a transaction, and gives to those who ask for its Kysely instance. */
 type TransactionContext = Awaited<ReturnType<Begin>>;
+interface RawResult {
+  readonly rows: readonly unknown[];
+  readonly insertId?: bigint | undefined;
+}
 type SqlQuery = string | NativeQueryBuilder | RawQueryFragment;
 
 /** What {@link DatabaseConnection} is made of. */
@@ -177,11 +182,22 @@ export class DatabaseConnection extends mikroSql.AbstractSqlConnection {
     }
   }
 
+  /** MikroORM would round an id that no number holds. */
+  protected override transformRawResult<Result>(
+    result: RawResult | undefined,
+    method: 'all' | 'get' | 'run',
+  ): Result {
+    const transformed = super.transformRawResult<Result>(result, method);
+    const insertId = result?.insertId;
+    if (method !== 'run' || insertId === undefined) return transformed;
+    return { ...transformed, insertId: exact(insertId) };
+  }
+
   async #run(
     { sql, parameters }: BoundStatement,
     context: TransactionContext | undefined,
     signal: AbortSignal | undefined,
-  ): Promise<unknown> {
+  ): Promise<RawResult | undefined> {
     const connection = this.#connectionOf(context);
     if (connection !== undefined) return await connection.execute(sql, parameters, { signal });
     return await context?.executeQuery(

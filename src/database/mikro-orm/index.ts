@@ -4,18 +4,24 @@ import type {
   ConnectionOptions,
   ConnectionType,
   EntityClass,
+  EntityDictionary,
+  EntityName,
   EntitySchema,
   MikroORM,
+  NativeInsertUpdateManyOptions,
+  QueryResult,
+  Transaction,
   TransactionOptions,
 } from '@mikro-orm/core';
-import type { AbstractSqlPlatform, SqlEntityManager, SqlOptions } from '@mikro-orm/sql';
+import type { SqlEntityManager, SqlOptions } from '@mikro-orm/sql';
 
 import type { Database } from '../database.ts';
 import type { DatabaseDriver } from '../driver.ts';
-import { engineOf, unimplemented } from '../orm-connection.ts';
+import { engineOf } from '../orm-connection.ts';
 import { DatabaseConnection, type MikroDatabase } from './connection.ts';
 import { core, mikroSql } from './library.ts';
-import { PostgresPlatform, SqlitePlatform } from './platforms.ts';
+import { insertWithIds } from './mysql-ids.ts';
+import { platformOf } from './platforms.ts';
 import { propagated } from './propagation.ts';
 
 /** What entities are declared by: `defineEntity`, `EntitySchema`, or a class. */
@@ -43,8 +49,6 @@ export type MikroOrmOptions = Omit<
 export class MikroDriver extends mikroSql.AbstractSqlDriver {
   constructor(config: Configuration, database: MikroDatabase) {
     const engine = engineOf(database.adapter, 'MikroORM');
-    if (engine === 'mysql')
-      throw unimplemented(database.adapter, 'MikroORM is not yet configured over MySQL');
     class Connection extends DatabaseConnection {
       constructor(
         ...values: [config: Configuration, options?: ConnectionOptions, type?: ConnectionType]
@@ -52,9 +56,33 @@ export class MikroDriver extends mikroSql.AbstractSqlDriver {
         super({ database, numbered: engine === 'postgres' }, ...values);
       }
     }
-    const platform: AbstractSqlPlatform =
-      engine === 'sqlite' ? new SqlitePlatform() : new PostgresPlatform();
-    super(config, platform, Connection, ['kysely']);
+    super(config, platformOf(engine), Connection, ['kysely']);
+  }
+
+  override async nativeInsertMany<Entity extends object>(
+    entityName: EntityName<Entity>,
+    data: EntityDictionary<Entity>[],
+    options: NativeInsertUpdateManyOptions<Entity> = {},
+    transform?: (sql: string) => string,
+  ): Promise<QueryResult<Entity>> {
+    const meta = this.getMetadata().get(entityName);
+    const insert = async (
+      rows: EntityDictionary<Entity>[],
+      ctx: Transaction | undefined,
+    ): Promise<QueryResult<Entity>> =>
+      await super.nativeInsertMany(entityName, rows, { ...options, ctx }, transform);
+    if (this.platform.usesReturningStatement()) return await insert(data, options.ctx);
+    const inserted = async (ctx: Transaction | undefined): Promise<QueryResult<Entity>> =>
+      await insertWithIds(meta, data, {
+        insert: async (rows) => await insert(rows, ctx),
+        step: async () => {
+          const text = 'select @@auto_increment_increment as step';
+          const { step } = await this.execute<{ step: number }>(text, [], 'get', ctx);
+          return BigInt(step);
+        },
+      });
+    if (options.ctx !== undefined || data.length === 1) return await inserted(options.ctx);
+    return await this.getConnection('write').transactional(inserted);
   }
 }
 

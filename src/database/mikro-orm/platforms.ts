@@ -1,11 +1,14 @@
 import type { ExceptionConverter } from '@mikro-orm/core';
+import type { AbstractSqlPlatform } from '@mikro-orm/sql';
 
+import type { Engine } from '../orm-connection.ts';
 import type { ValuePlatform } from './bind.ts';
 import { exceptionConverter } from './exceptions.ts';
 import { mikroSql } from './library.ts';
+import { MySqlPlatform } from './mysql-platform.ts';
 
 /** MikroORM's platform of SQLite. */
-export class SqlitePlatform extends mikroSql.SqlitePlatform implements ValuePlatform {
+class SqlitePlatform extends mikroSql.SqlitePlatform implements ValuePlatform {
   readonly #converter = exceptionConverter(super.getExceptionConverter());
 
   override getExceptionConverter(): ExceptionConverter {
@@ -19,7 +22,7 @@ export class SqlitePlatform extends mikroSql.SqlitePlatform implements ValuePlat
 }
 
 /** MikroORM's platform of PostgreSQL. */
-export class PostgresPlatform extends mikroSql.BasePostgreSqlPlatform implements ValuePlatform {
+class PostgresPlatform extends mikroSql.BasePostgreSqlPlatform implements ValuePlatform {
   readonly #converter = exceptionConverter(super.getExceptionConverter());
 
   override getExceptionConverter(): ExceptionConverter {
@@ -34,4 +37,10 @@ export class PostgresPlatform extends mikroSql.BasePostgreSqlPlatform implements
   override supportsMultipleStatements(): boolean {
     return false;
   }
+}
+
+/** MikroORM's platform for the SQL of an engine. */
+export function platformOf(engine: Engine): AbstractSqlPlatform {
+  if (engine === 'mysql') return new MySqlPlatform();
+  return engine === 'sqlite' ? new SqlitePlatform() : new PostgresPlatform();
 }
