@@ -155,7 +155,9 @@ describe.skipIf(missing)('database mysql', () => {
   const untilRunning = async (text: string, count: number): Promise<void> => {
     for (;;) {
       const { rows } = await sql`select id from information_schema.processlist
-        where info like ${`%${text}%`} and id <> connection_id()`.execute(watcher.query);
+        where db = database() and info like ${`%${text}%`} and id <> connection_id()`.execute(
+        watcher.query,
+      );
       if (rows.length === count) return;
       await sleep(10);
     }

@@ -128,7 +128,7 @@ describe.skipIf(missing)('database postgres', () => {
       const { rows } = await sql<{
         running: number;
       }>`select count(*) as running from pg_stat_activity
-        where state = 'active' and query like ${`%${text}%`} and pid <> pg_backend_pid()`.execute(
+        where datname = current_database() and state = 'active' and query like ${`%${text}%`} and pid <> pg_backend_pid()`.execute(
         watcher.query,
       );
       if (rows[0]?.running === count) return;

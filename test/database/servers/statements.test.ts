@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 
 import { noPolicy } from '../../../src/core/index.ts';
@@ -48,7 +48,8 @@ for (const target of targets)
     };
 
     /** A statement of ten minutes, to be found by its mark. */
-    const slow = (mark: string) => sql`select ${sql.raw(`${target.sleep(600)} /* ${mark} */`)}`;
+    const slow = (mark: string): RawBuilder<unknown> =>
+      sql`select ${sql.raw(`${target.sleep(600)} /* ${mark} */`)}`;
 
     /** Waits until the server runs so many statements with this text. */
     const untilRunning = async (text: string, count: number): Promise<void> => {

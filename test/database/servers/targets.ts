@@ -40,7 +40,7 @@ export interface ServerTarget {
   readonly sleep: (seconds: number) => string;
   /** The SQL of a source of so many rows with a number each. */
   readonly numbers: (count: number) => string;
-  /** The statements with this text that run on other connections. */
+  /** The statements with this text that run on other connections to the same database. */
   readonly running: (text: string) => RawBuilder<{ readonly id: number }>;
   /** Ends such a connection. */
   readonly terminate: (id: number) => RawBuilder<unknown>;
@@ -59,7 +59,7 @@ export const targets: readonly ServerTarget[] = [
     sleep: (seconds) => `pg_sleep(${seconds})`,
     numbers: (count) => `generate_series(1, ${count})`,
     running: (text) => sql`select pid as id from pg_stat_activity
-      where state = 'active' and query like ${`%${text}%`} and pid <> pg_backend_pid()`,
+      where datname = current_database() and state = 'active' and query like ${`%${text}%`} and pid <> pg_backend_pid()`,
     terminate: (id) => sql`select pg_terminate_backend(${sql.lit(id)})`,
     connection: sql`select pg_backend_pid() as id`,
   },
@@ -72,7 +72,7 @@ export const targets: readonly ServerTarget[] = [
     sleep: (seconds) => `sleep(${seconds})`,
     numbers: (count) => `seq_1_to_${count}`,
     running: (text) => sql`select id from information_schema.processlist
-      where info like ${`%${text}%`} and id <> connection_id()`,
+      where db = database() and info like ${`%${text}%`} and id <> connection_id()`,
     terminate: (id) => sql`kill ${sql.lit(id)}`,
     connection: sql`select connection_id() as id`,
   },
