@@ -7,6 +7,7 @@ import { sql } from 'kysely';
 
 import type { Database } from '../../src/database/index.ts';
 import { pgliteDatabase } from '../../src/database/pglite/index.ts';
+import { pgliteDump } from '../services/pglite.ts';
 
 /** Where a PGlite keeps its database. */
 export type PgliteKind = 'folder' | 'memory';
@@ -14,13 +15,6 @@ export type PgliteKind = 'folder' | 'memory';
 // To open one takes longer than most cases, so that each is used again once it is emptied.
 const idle: Record<PgliteKind, Database[]> = { folder: [], memory: [] };
 const kinds = new WeakMap<object, PgliteKind>();
-let dumping: Promise<Blob> | undefined;
-
-/** What a new database holds, made once in this process. */
-export async function makePgliteDump(): Promise<Blob> {
-  dumping ??= firstDump();
-  return await dumping;
-}
 
 /** An empty database on PGlite, whose tables may be any. */
 export async function takePglite<Schema>(kind: PgliteKind): Promise<Database<Schema>> {
@@ -39,23 +33,8 @@ export async function givePgliteBack<Schema>(database: Database<Schema>): Promis
 }
 
 async function open(kind: PgliteKind): Promise<Database> {
-  const dump = await makePgliteDump();
-  // That of which the dump was made.
-  const first = idle[kind].pop();
-  if (first !== undefined) return first;
   const directory = kind === 'memory' ? ':memory:' : await makeFolder();
-  return await started(kind, pgliteDatabase({ directory, dump }));
-}
-
-async function firstDump(): Promise<Blob> {
-  const database = pgliteDatabase({ directory: ':memory:' });
-  await database.start();
-  const dump = await database.native.pglite.dumpDataDir('none');
-  idle.memory.push(await started('memory', database));
-  return dump;
-}
-
-async function started(kind: PgliteKind, database: Database): Promise<Database> {
+  const database = pgliteDatabase({ directory, dump: await pgliteDump() });
   await database.start();
   kinds.set(database, kind);
   return database;

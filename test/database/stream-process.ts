@@ -5,10 +5,11 @@ import { mysqlDatabase } from '../../src/database/mysql/index.ts';
 import { pgliteDatabase } from '../../src/database/pglite/index.ts';
 import { postgresDatabase } from '../../src/database/postgres/index.ts';
 import { sqliteDatabase } from '../../src/database/sqlite/index.ts';
+import { pgliteDump } from '../services/pglite.ts';
 
-const engines: Readonly<Record<string, (address: string) => Database>> = {
+const engines: Readonly<Record<string, (address: string) => Database | Promise<Database>>> = {
   sqlite: (file) => sqliteDatabase({ file }),
-  pglite: (directory) => pgliteDatabase({ directory }),
+  pglite: async (directory) => pgliteDatabase({ directory, dump: await pgliteDump() }),
   postgres: (url) => postgresDatabase({ url }),
   mysql: (url) => mysqlDatabase({ url }),
 };
@@ -16,7 +17,7 @@ const engines: Readonly<Record<string, (address: string) => Database>> = {
 // Streams as many rows as it is told, keeps them if it is told, and says how many there were.
 const [engine = '', address = '', powerOfTen = '', length = '', chunkSize = '', keeps = ''] =
   process.argv.slice(2);
-await using database = engines[engine]?.(address) ?? process.exit(2);
+await using database = (await engines[engine]?.(address)) ?? process.exit(2);
 const digits = sql.join(
   Array.from({ length: 10 }, (_, digit) => sql`select ${sql.lit(digit)} as d`),
   sql` union all `,

@@ -60,8 +60,7 @@ describe.skipIf(missing)('sqlQueue › a process that closes its worker ends by 
     await harm(server);
     child.stdin.end('close\n');
     const ended = await exit;
-    await server.resume().catch(() => undefined);
-    await server.restart();
+    await server.heal();
     await remove();
     expect({ ended, last: lines.at(-1), complaints: await complaints }).toEqual({
       ended: [0, null],

@@ -44,6 +44,22 @@ describe.skipIf(redis.missing)('services › startServer', () => {
     expect(await answer).toContain('+PONG');
   });
 
+  test('healing undoes a kill and a pause, and leaves alone a server that serves', async () => {
+    await using server = await startServer('redis');
+    const started = async (): Promise<string | undefined> =>
+      /run_id:(\w+)/.exec(await ask(server, 'INFO server'))?.[1];
+    const first = await started();
+    await server.heal();
+    await server.pause();
+    await server.heal();
+    expect(await started()).toBe(first);
+    await server.pause();
+    await server.kill();
+    await server.heal();
+    expect(await started()).toMatch(/./);
+    expect(await started()).not.toBe(first);
+  });
+
   test('each is another one, and ends when it is disposed of', async () => {
     const one = await startServer('redis');
     await using other = await startServer('redis');

@@ -29,6 +29,8 @@ export interface PrivateServer extends SharedServer, AsyncDisposable {
   resume(): Promise<void>;
   /** Starts it again with its data and on its URL, after a `kill` or in place of one. Resolves when it serves. */
   restart(): Promise<void>;
+  /** Undoes what it suffered: `restart` after a `kill`, `resume` after a `pause`, and nothing when it serves. */
+  heal(): Promise<void>;
 }
 
 /** How a {@link PrivateServer} differs from the shared one. */
@@ -72,12 +74,28 @@ export async function startServer(
     for await (const chunk of socket) answer += String(chunk);
     if (answer !== 'done') throw new Error(`${name} does not ${command}: ${answer}`);
   };
-  return {
+  let remedy: 'restart' | 'resume' | undefined;
+  const server: PrivateServer = {
     url,
-    kill: async () => await obey('kill'),
-    pause: async () => await obey('pause'),
-    resume: async () => await obey('resume'),
-    restart: async () => await obey('restart'),
+    async kill() {
+      remedy = 'restart';
+      await obey('kill');
+    },
+    async pause() {
+      remedy ??= 'resume';
+      await obey('pause');
+    },
+    async resume() {
+      await obey('resume');
+      if (remedy === 'resume') remedy = undefined;
+    },
+    async restart() {
+      await obey('restart');
+      remedy = undefined;
+    },
+    async heal() {
+      if (remedy !== undefined) await server[remedy]();
+    },
     async [Symbol.asyncDispose]() {
       if (keeper.exitCode !== null || keeper.signalCode !== null) return;
       keeper.ref();
@@ -86,6 +104,7 @@ export async function startServer(
       await ended;
     },
   };
+  return server;
 }
 
 function keep(

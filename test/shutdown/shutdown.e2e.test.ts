@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 
 import { definitionOf, type ServerName } from '../services/definitions.ts';
 import { type PrivateServer, startServer } from '../services/servers.ts';
@@ -29,10 +29,11 @@ const others: Partial<Record<ServerName, Record<string, string>>> = {
 /** An application that has not ended by then never will. Its own deadline is three seconds. */
 const endsWithinMs = 60_000;
 
+// Dead comes last, so that nobody waits for one to start again.
 const faults = {
   'while it serves': async () => {},
-  'when it is dead': async (server: PrivateServer) => await server.kill(),
   'when it hangs': async (server: PrivateServer) => await server.pause(),
+  'when it is dead': async (server: PrivateServer) => await server.kill(),
 } as const;
 
 describe.each(sets)('shutdown › %s as %j', async (name, variables) => {
@@ -51,7 +52,7 @@ describe.each(sets)('shutdown › %s as %j', async (name, variables) => {
     });
 
     // Also after a failure, which is then the only one.
-    afterEach(async () => await server.restart());
+    beforeEach(async () => await server.heal());
 
     afterAll(async () => {
       await server?.[Symbol.asyncDispose]();
@@ -64,6 +65,7 @@ describe.each(sets)('shutdown › %s as %j', async (name, variables) => {
       const child = spawn(process.execPath, ['--conditions=underpin-source', script], {
         env: {
           PATH: process.env['PATH'],
+          NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
           DATA_DIR: folder,
           LOG_LEVEL: 'silent',
           ...others[name],

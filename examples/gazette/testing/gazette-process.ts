@@ -22,7 +22,13 @@ export class GazetteProcess {
   /** `env` is added to what the application needs; it sees no other variables. */
   constructor(env: Readonly<Record<string, string>>) {
     this.#child = spawn(process.execPath, ['--conditions=underpin-source', main], {
-      env: { PATH: process.env['PATH'], PORT: '0', LOG_LEVEL: 'warn', ...env },
+      env: {
+        PATH: process.env['PATH'],
+        NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
+        PORT: '0',
+        LOG_LEVEL: 'warn',
+        ...env,
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.#stdout += text));

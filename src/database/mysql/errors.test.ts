@@ -1,40 +1,26 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
-import { inspect } from 'node:util';
+import { test } from 'vitest';
 
-import { sql } from 'kysely';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-
-import { makeMariadbDatabase, type TestDatabase } from '../../../test/services/databases.ts';
+import {
+  describeLostConnections,
+  describeServerErrors,
+  expectIt,
+  failure,
+  password,
+  payload,
+  reader,
+  type RefusedStatement,
+  refused,
+  stranger,
+} from '../../../test/database/servers/errors.ts';
+import { makeMariadbDatabase } from '../../../test/services/databases.ts';
 import { service } from '../../../test/services/services.ts';
-import { InfrastructureError, subscribeToOperations } from '../../core/index.ts';
 import { classifyMysql } from './classify.ts';
-import { type MysqlDatabase, mysqlDatabase, type MysqlDatabaseOptions } from './index.ts';
+import { type MysqlDatabase, mysqlDatabase } from './index.ts';
 
 const { missing } = await service('mariadb');
 
-const password = 'canary-password';
-const payload = 'canary-payload';
-// Users belong to the whole server.
-const reader = `reader_${process.pid}`;
-const stranger = `stranger_${process.pid}`;
-
-interface Expected {
-  readonly code: string;
-  readonly outcome: string;
-  readonly retryable: boolean;
-  readonly message?: RegExp;
-  readonly details?: Record<string, unknown>;
-}
-
-const refused = (code: string, details?: Record<string, unknown>): Expected => ({
-  code,
-  outcome: 'not-applied',
-  retryable: false,
-  ...(details && { details }),
-});
-
 /** A statement that the server refuses, on the tables below. */
-const statements: readonly (Expected & { readonly what: string; readonly text: string })[] = [
+const statements: readonly RefusedStatement[] = [
   {
     what: 'a unique value that is taken',
     text: `insert into parent (id, name) values (2, '${payload}')`,
@@ -201,107 +187,17 @@ const statements: readonly (Expected & { readonly what: string; readonly text: s
   },
 ];
 
-/** Options with which nothing can be reached. */
-const setups: readonly (Expected & {
-  readonly what: string;
-  readonly options: (url: URL) => Partial<MysqlDatabaseOptions>;
-})[] = [
-  {
-    what: 'a wrong password',
-    options: () => ({ password }),
-    ...refused('unauthenticated'),
-    message: /Access denied/,
-  },
-  {
-    what: 'a user that is not there',
-    options: (url) => ({ url: changed(url, { username: 'nobody', password }) }),
-    ...refused('unauthenticated'),
-  },
-  {
-    what: 'a user without a right to the database',
-    options: (url) => ({ url: changed(url, { username: stranger, password }) }),
-    ...refused('permission-denied'),
-  },
-  {
-    what: 'a database that is not there',
-    options: (url) => ({ url: changed(url, { pathname: 'nowhere' }) }),
-    ...refused('not-found'),
-    message: /Unknown database 'nowhere'/,
-  },
-  {
-    what: 'a port on which nobody listens',
-    options: (url) => ({ url: changed(url, { port: '1' }) }),
-    code: 'unavailable',
-    outcome: 'not-applied',
-    retryable: true,
-    message: /127\.0\.0\.1:1\/.* is it running/,
-  },
-  {
-    what: 'a host that is not there',
-    options: (url) => ({ url: changed(url, { hostname: 'nowhere.invalid' }) }),
-    code: 'unavailable',
-    outcome: 'not-applied',
-    retryable: true,
-  },
-  {
-    what: 'a server without TLS',
-    options: (url) => ({ url: `${url.href}?ssl-mode=REQUIRED` }),
-    ...refused('failed-precondition'),
-    message: /ssl-mode/,
-  },
-];
+describeLostConnections('mysql', classifyMysql('h:3306/d'));
 
-function changed(url: URL, change: Partial<URL>): string {
-  return Object.assign(new URL(url), change).href;
-}
-
-async function failure(promise: Promise<unknown>): Promise<InfrastructureError> {
-  const error: unknown = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  if (!InfrastructureError.is(error))
-    throw new Error('it did not fail as it should', { cause: error });
-  return error;
-}
-
-function expectIt(
-  error: InfrastructureError,
-  { code, outcome, retryable, message = /./, details = {} }: Expected,
-): void {
-  expect(error).toMatchObject({ code, outcome, retryable, details });
-  expect(error.message).toMatch(message);
-  const shown = `${inspect(error, { depth: 9 })}${JSON.stringify(error)}`;
-  for (const secret of [password, payload]) expect(shown).not.toContain(secret);
-}
-
-test.each([
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ETIMEDOUT',
-  'ECONNRESET',
-  'EPIPE',
-  'ERR_SSL_BAD_RECORD',
-])(
-  'database mysql › errors › %s, which a connection in use may have too, leaves the outcome unknown',
-  (code) => {
-    const error = Object.assign(new Error(`write ${code}`), { code });
-    expect(classifyMysql('h:3306/d')(error)).toMatchObject({ outcome: 'unknown' });
+describeServerErrors({
+  target: {
+    engine: 'mysql',
+    missing,
+    make: async () => await makeMariadbDatabase(),
+    open: mysqlDatabase,
   },
-);
-
-describe.skipIf(missing)('database mysql › errors', () => {
-  let made: TestDatabase;
-  let holder: MysqlDatabase;
-  let database: MysqlDatabase;
-
-  beforeAll(async () => {
-    made = await makeMariadbDatabase();
-    holder = mysqlDatabase({ url: made.url });
-    await holder.migrate([
-      {
-        name: 'tables',
-        up: `
+  server: 'mariadb',
+  tables: () => `
           create table parent (id integer primary key, name varchar(200) not null, age integer,
             unique key parent_name_key (name), constraint age_positive check (age > 0));
           insert into parent values (1, '${payload}', 1);
@@ -322,94 +218,34 @@ describe.skipIf(missing)('database mysql › errors', () => {
           create user ${reader} identified by '${password}';
           grant execute on * to ${reader};
           ${['parent', 'child', 'feeling', 'day', 'document', 'free', 'locked'].map((table) => `grant select, insert, delete, update on ${table} to ${reader};`).join('\n')}`,
-      },
-    ]);
-    database = mysqlDatabase({
-      url: changed(new URL(made.url), { username: reader, password }),
-      statementTimeout: '1s',
-    });
-  });
-
-  afterAll(async () => {
-    await database?.close();
-    if (holder) {
-      await sql`drop user ${sql.id(reader)}, ${sql.id(stranger)}`.execute(holder.query);
-    }
-    await holder?.close();
-    await made?.remove();
-  });
-
-  test.each(statements)('$what is $code', async ({ what, text, ...expected }) => {
-    await holder.transaction(async () => {
-      if (what.startsWith('a lock'))
-        await sql`select * from locked for update`.execute(holder.query);
-      const events: unknown[] = [];
-      const unsubscribe = subscribeToOperations({ end: ({ error }) => void events.push(error) });
-      try {
-        expectIt(await failure(sql.raw(text).execute(database.query)), expected);
-      } finally {
-        unsubscribe();
-      }
-      for (const event of events) expect(inspect(event)).not.toContain(payload);
-      // The connection is as good as before.
-      expect((await sql`select 1 as one`.execute(database.query)).rows).toEqual([{ one: 1 }]);
-    });
-  });
-
-  test('a parameter that its column cannot hold is not told, and its table and column are', async () => {
-    const { query } = database as MysqlDatabase<{
-      parent: { id: number; name: string; age: unknown };
-    }>;
-    const error = await failure(
-      query
-        .insertInto('parent')
-        .values({ id: 5, name: "it's 'x' for column", age: payload })
-        .execute(),
-    );
-    expectIt(error, {
-      ...refused('invalid-argument', { table: 'parent', columns: ['age'] }),
-      message: /^Incorrect integer value for column `\w+`\.`parent`\.`age`$/,
-    });
-    const name = `'${payload}' for key 'x'`;
-    await query.insertInto('parent').values({ id: 6, name, age: 1 }).execute();
-    expectIt(
-      await failure(query.updateTable('parent').set({ name }).where('id', '=', 1).execute()),
-      {
-        ...refused('already-exists', { name: 'parent_name_key', table: 'parent' }),
-      },
-    );
-  });
-
-  test.each(setups)('$what is $code, at the start', async ({ options, ...expected }) => {
-    await using other = mysqlDatabase({ url: made.url, ...options(new URL(made.url)) });
-    for (const call of [other.start(), other.transaction(async () => undefined)]) {
-      const error = await failure(call);
-      expect(error.component).toBe('database');
-      expectIt(error, expected);
-    }
-  });
-
-  test('a pool of which nothing is free is resource-exhausted, and says who waits', async () => {
-    await using small = mysqlDatabase({ url: made.url, poolSize: 1, waitTimeout: 50 });
-    const outside = AsyncLocalStorage.snapshot();
-    await small.transaction(async () => {
-      const error = await failure(outside(async () => await sql`select 1`.execute(small.query)));
-      expect(error.details).toMatchObject({ waiting: 1 });
+  dropUsers: [`drop user ${reader}, ${stranger}`],
+  statements,
+  says: { wrongPassword: /Access denied/, noDatabase: /Unknown database 'nowhere'/ },
+  tls: { parameter: 'ssl-mode=REQUIRED', setting: /ssl-mode/ },
+  more: (database) => {
+    test('a parameter that its column cannot hold is not told, and its table and column are', async () => {
+      // Its tables, of which the rules of all servers do not know.
+      const { query } = database() as MysqlDatabase<{
+        parent: { id: number; name: string; age: unknown };
+      }>;
+      const error = await failure(
+        query
+          .insertInto('parent')
+          .values({ id: 5, name: "it's 'x' for column", age: payload })
+          .execute(),
+      );
       expectIt(error, {
-        code: 'resource-exhausted',
-        outcome: 'not-applied',
-        retryable: true,
-        message: /one of the 1 connections .* was not free within 50 ms, and 1 wait for it/,
+        ...refused('invalid-argument', { table: 'parent', columns: ['age'] }),
+        message: /^Incorrect integer value for column `\w+`\.`parent`\.`age`$/,
       });
+      const name = `'${payload}' for key 'x'`;
+      await query.insertInto('parent').values({ id: 6, name, age: 1 }).execute();
+      expectIt(
+        await failure(query.updateTable('parent').set({ name }).where('id', '=', 1).execute()),
+        {
+          ...refused('already-exists', { name: 'parent_name_key', table: 'parent' }),
+        },
+      );
     });
-  });
-
-  test('nothing that is printed of it shows the password', () => {
-    const url = changed(new URL(made.url), { password });
-    const secretive = mysqlDatabase({ url });
-    const shown =
-      inspect(secretive, { depth: 12, showHidden: true }) +
-      inspect(secretive.native, { depth: 12, showHidden: true });
-    expect(shown).not.toContain(password);
-  });
+  },
 });

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
+import { pgliteDump, pgliteDumpFile } from '../../../test/services/pglite.ts';
 import { pgliteDatabase } from './index.ts';
 
 let folder: string;
@@ -23,12 +24,14 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** Runs a program with `database`, `sql` and `say` in another process. */
-function start(program: string): ChildProcess {
+/** Runs a program with `database`, `sql` and `say` in another process. The database is made of a dump, or of nothing. */
+async function start(program: string, from: 'dump' | 'nothing' = 'dump'): Promise<ChildProcess> {
+  const dump = from === 'dump' ? `await openAsBlob(${JSON.stringify(await pgliteDumpFile())})` : '';
   const source = `
+    import { openAsBlob } from 'node:fs';
     import { sql } from 'kysely';
     import { pgliteDatabase } from 'underpin/database/pglite';
-    const database = pgliteDatabase({ directory: ${JSON.stringify(directory)} });
+    const database = pgliteDatabase({ directory: ${JSON.stringify(directory)}${dump && `, dump: ${dump}`} });
     const say = (text) => process.stdout.write(text + '\\n');
     ${program}`;
   return spawn(
@@ -59,7 +62,7 @@ async function ids(): Promise<number[]> {
 describe('pglite › processes', () => {
   it('one that is killed in the midst of writes loses no commit, leaves no half, nor its lock', async () => {
     const said = await killedAfter(
-      start(`
+      await start(`
         await sql\`create table item (id integer primary key)\`.execute(database.query);
         // Let others have their turn, as in an application.
         for (let id = 0; ; id += 2) {
@@ -81,7 +84,7 @@ describe('pglite › processes', () => {
 
   it('one that is killed inside of a transaction leaves nothing of it', async () => {
     await killedAfter(
-      start(`
+      await start(`
         await sql\`create table item (id integer)\`.execute(database.query);
         await sql\`insert into item values (1)\`.execute(database.query);
         await database.transaction(async () => {
@@ -95,7 +98,7 @@ describe('pglite › processes', () => {
   });
 
   it('one that is killed while it makes the database leaves a folder that can be used', async () => {
-    const child = start('await database.start(); say("made");');
+    const child = await start('await database.start(); say("made");', 'nothing');
     while (!existsSync(path.join(directory, 'underpin.unfinished'))) await sleep(5);
     child.kill('SIGKILL');
     await once(child, 'exit');
@@ -107,9 +110,10 @@ describe('pglite › processes', () => {
   });
 
   it('one that comes second is refused, and harms nothing', async () => {
-    await using database = pgliteDatabase<{ item: { id: number } }>({ directory });
+    const dump = await pgliteDump();
+    await using database = pgliteDatabase<{ item: { id: number } }>({ directory, dump });
     await database.migrate([{ name: '1', up: 'create table item (id integer)' }]);
-    const second = start('await database.start().catch((error) => say(error.code));');
+    const second = await start('await database.start().catch((error) => say(error.code));');
     const lines: string[] = [];
     for await (const line of createInterface({ input: second.stdout ?? process.stdin }))
       lines.push(line);

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { makePostgresDatabase } from '../../../test/services/databases.ts';
+import { pgliteDump } from '../../../test/services/pglite.ts';
 import { service } from '../../../test/services/services.ts';
 import type { Database } from '../database.ts';
 import { pgliteDatabase } from '../pglite/index.ts';
@@ -94,7 +95,12 @@ const engines: readonly {
   readonly skip?: string | undefined;
   readonly open: () => Promise<{ database: Database; remove?: () => Promise<void> }>;
 }[] = [
-  { name: 'pglite', open: async () => ({ database: pgliteDatabase({ directory: ':memory:' }) }) },
+  {
+    name: 'pglite',
+    open: async () => ({
+      database: pgliteDatabase({ directory: ':memory:', dump: await pgliteDump() }),
+    }),
+  },
   {
     name: 'postgres',
     skip: missing,

@@ -1,6 +1,6 @@
 import { ParseJSONResultsPlugin, sql } from 'kysely';
 import { jsonArrayFrom, jsonBuildObject, jsonObjectFrom } from 'kysely/helpers/sqlite';
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { type Gallery, openGallery } from '../../../../test/database/gallery.ts';
 
@@ -15,15 +15,16 @@ type FactsSchema = {
 
 const facts: Facts = { size: { width: 3, height: 2 }, colours: ['red', 'blue'] };
 
-async function withFacts({ query }: Gallery) {
-  await sql`create table facts (id integer primary key, facts text not null)`.execute(query);
-  await sql`insert into facts values (1, ${JSON.stringify(facts)})`.execute(query);
-  return query.$extendTables<FactsSchema>();
-}
-
 describe('kysely on sqlite › JSON', () => {
+  let gallery: Gallery;
+
+  beforeEach(async () => {
+    gallery = await openGallery();
+  });
+
+  afterEach(async () => await gallery[Symbol.asyncDispose]());
+
   it('the helpers nest rows in rows, as text', async () => {
-    await using gallery = await openGallery();
     const row = await gallery.query
       .selectFrom('painter')
       .select((builder) => [
@@ -54,7 +55,6 @@ describe('kysely on sqlite › JSON', () => {
   });
 
   it('with the plugin they are objects, with [] and null where there is nothing', async () => {
-    await using gallery = await openGallery();
     const rows = await gallery.query
       .withPlugin(new ParseJSONResultsPlugin())
       .selectFrom('painter')
@@ -89,7 +89,6 @@ describe('kysely on sqlite › JSON', () => {
   });
 
   it('the plugin parses rows of writes and of streams too', async () => {
-    await using gallery = await openGallery();
     const query = gallery.query.withPlugin(new ParseJSONResultsPlugin());
     const updated = await query
       .updateTable('painting')
@@ -108,7 +107,6 @@ describe('kysely on sqlite › JSON', () => {
   });
 
   it('the helpers need named columns', async () => {
-    await using gallery = await openGallery();
     expect(() =>
       gallery.query
         .selectFrom('painter')
@@ -118,8 +116,9 @@ describe('kysely on sqlite › JSON', () => {
   });
 
   it('references go into a document by keys, positions and paths', async () => {
-    await using gallery = await openGallery();
-    const query = await withFacts(gallery);
+    const query = gallery.query.$extendTables<FactsSchema>();
+    await sql`create table facts (id integer primary key, facts text not null)`.execute(query);
+    await sql`insert into facts values (1, ${JSON.stringify(facts)})`.execute(query);
     const row = await query
       .selectFrom('facts')
       .select(({ eb, ref }) => [
@@ -143,7 +142,6 @@ describe('kysely on sqlite › JSON', () => {
   });
 
   it('json_each makes rows of an array', async () => {
-    await using gallery = await openGallery();
     const rows = await gallery.query
       .selectFrom('painting')
       .innerJoin(sql<{ value: string }>`json_each(tags)`.as('tag'), (join) => join.onTrue())

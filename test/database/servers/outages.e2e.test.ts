@@ -4,13 +4,11 @@ import { inspect } from 'node:util';
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 
-import { type Proxy, startProxy } from '../../../test/services/proxy.ts';
-import { type PrivateServer, startServer } from '../../../test/services/servers.ts';
-import { service } from '../../../test/services/services.ts';
-import { InfrastructureError, noPolicy } from '../../core/index.ts';
-import { type MysqlDatabase, mysqlDatabase } from './index.ts';
+import { InfrastructureError, noPolicy } from '../../../src/core/index.ts';
+import { type Proxy, startProxy } from '../../services/proxy.ts';
+import { type PrivateServer, startServer } from '../../services/servers.ts';
+import { type ServerDatabase, type ServerTarget, targets } from './targets.ts';
 
-const { missing } = await service('mariadb');
 const canary = 'canary-payload';
 
 interface Schema {
@@ -18,9 +16,10 @@ interface Schema {
 }
 
 interface Scene {
+  readonly target: ServerTarget;
   readonly server: PrivateServer;
   readonly proxy: Proxy;
-  readonly database: MysqlDatabase<Schema>;
+  readonly database: ServerDatabase<Schema>;
 }
 
 /** The call that fails, what is done meanwhile, and how it fails. */
@@ -43,13 +42,15 @@ async function insert({ database }: Scene, signal?: AbortSignal): Promise<unknow
 
 /** Fails the harm's way while the server works on a statement. */
 async function whileRunning(scene: Scene, harm: () => Promise<void> | void): Promise<unknown> {
-  const running = sql`insert into item select concat(${canary}, sleep(600))`.execute(
-    scene.database.query,
-  );
-  const failed = running.catch((error: unknown) => error);
+  const { database, server, target } = scene;
+  const write = sql`insert into item select concat(${sql.lit(canary)}, ${sql.raw(target.sleep(600))})`;
+  const failed = write.execute(database.query).catch((error: unknown) => error);
   await sleep(200);
   await harm();
-  throw await failed;
+  const error = await failed;
+  // A server that was not told goes on with it.
+  await server.restart();
+  throw error;
 }
 
 const outages: readonly Outage[] = [
@@ -57,7 +58,7 @@ const outages: readonly Outage[] = [
     what: 'a write to a server that is dead',
     call: async (scene) => {
       await scene.database.close();
-      await using fresh = mysqlDatabase<Schema>({ url: scene.proxy.url, policy: noPolicy });
+      await using fresh = scene.target.open<Schema>({ url: scene.proxy.url, policy: noPolicy });
       await scene.proxy.refuse();
       return await insert({ ...scene, database: fresh });
     },
@@ -77,11 +78,11 @@ const outages: readonly Outage[] = [
     what: 'a write that an administrator ends',
     call: async (scene) =>
       await whileRunning(scene, async () => {
-        await using other = mysqlDatabase({ url: scene.server.url });
+        const { target, server } = scene;
+        await using other = target.open({ url: server.url });
         for (let ended = 0; ended === 0;) {
-          const { rows } = await sql<{ id: number }>`select id from information_schema.processlist
-            where info like '%sleep(600)%' and id <> connection_id()`.execute(other.query);
-          for (const { id } of rows) await sql.raw(`kill ${id}`).execute(other.query);
+          const { rows } = await target.running(target.sleep(600)).execute(other.query);
+          for (const { id } of rows) await target.terminate(id).execute(other.query);
           ended = rows.length;
         }
       }),
@@ -106,7 +107,7 @@ const outages: readonly Outage[] = [
   {
     what: 'a write that must connect to a server that hangs',
     call: async (scene) => {
-      await using fresh = mysqlDatabase<Schema>({
+      await using fresh = scene.target.open<Schema>({
         url: scene.proxy.url,
         policy: noPolicy,
         connectTimeout: 300,
@@ -189,7 +190,7 @@ const outages: readonly Outage[] = [
     what: 'a stream whose connection is cut between two rows',
     call: async (scene) => {
       const rows = scene.database.query
-        .selectFrom(sql<{ seq: number }>`seq_1_to_1000000`.as('n'))
+        .selectFrom(sql<{ n: number }>`${sql.raw(scene.target.numbers(1_000_000))}`.as('n'))
         .selectAll()
         .stream(1);
       for await (const _ of rows) scene.proxy.cut();
@@ -198,76 +199,80 @@ const outages: readonly Outage[] = [
   },
 ];
 
-describe.skipIf(missing)('database mysql › outages', () => {
-  let server: PrivateServer;
-  let proxy: Proxy;
-  let database: MysqlDatabase<Schema>;
+for (const target of targets)
+  describe.skipIf(target.missing)(`database ${target.engine} › outages`, () => {
+    let server: PrivateServer;
+    let proxy: Proxy;
+    let database: ServerDatabase<Schema>;
 
-  beforeAll(async () => {
-    server = await startServer('mariadb');
-    await using owner = mysqlDatabase({ url: server.url });
-    await sql`create table item (name varchar(200))`.execute(owner.query);
-  });
+    beforeAll(async () => {
+      server = await startServer(target.server);
+      await using owner = target.open({ url: server.url });
+      await sql`create table item (name varchar(200))`.execute(owner.query);
+    });
 
-  beforeEach(async () => {
-    proxy = await startProxy(server.url);
-    database = mysqlDatabase<Schema>({ url: proxy.url, policy: noPolicy });
-    await database.query.deleteFrom('item').execute();
-  });
+    beforeEach(async () => {
+      proxy = await startProxy(server.url);
+      database = target.open<Schema>({ url: proxy.url, policy: noPolicy });
+      await database.query.deleteFrom('item').execute();
+    });
 
-  afterEach(async () => {
-    await database.close();
-    await proxy[Symbol.asyncDispose]();
-  });
+    afterEach(async () => {
+      await server.heal();
+      await database.close();
+      await proxy[Symbol.asyncDispose]();
+    });
 
-  afterAll(async () => await server?.[Symbol.asyncDispose]());
+    afterAll(async () => await server?.[Symbol.asyncDispose]());
 
-  test.each(outages)('$what is $error.code, $error.outcome', async ({ call, error: expected }) => {
-    const error: unknown = await call({ server, proxy, database }).then(
-      () => undefined,
-      (reason: unknown) => reason,
-    );
-    expect(error).toBeInstanceOf(InfrastructureError);
-    expect(error).toMatchObject(expected);
-    const shown = `${inspect(error, { depth: 9 })}${JSON.stringify(error)}`;
-    expect(shown).not.toContain(new URL(server.url).password);
-    expect(shown).not.toContain(canary);
-    await server.resume();
-    await server.restart();
-  });
-
-  test('the same database goes on once the server is back, whatever was done to it', async () => {
-    const harms: (() => Promise<void>)[] = [
-      async () => await server.kill(),
-      async () => await proxy.refuse(),
-      async () => {
-        proxy.cut();
+    test.each(outages)(
+      '$what is $error.code, $error.outcome',
+      async ({ call, error: expected }) => {
+        const error: unknown = await call({ target, server, proxy, database }).then(
+          () => undefined,
+          (reason: unknown) => reason,
+        );
+        expect(error).toBeInstanceOf(InfrastructureError);
+        expect(error).toMatchObject(expected);
+        const shown = `${inspect(error, { depth: 9 })}${JSON.stringify(error)}`;
+        expect(shown).not.toContain(new URL(server.url).password);
+        expect(shown).not.toContain(canary);
       },
-      async () => await server.pause(),
-    ];
-    for (const harm of harms) {
-      await Promise.all([1, 2, 3].map(async () => await sql`select 1`.execute(database.query)));
-      await harm();
-      const signal = AbortSignal.timeout(500);
-      await sql`select 1`.execute(database.query, { signal }).catch(() => undefined);
-      await server.resume();
-      await server.restart();
-      await proxy.heal();
-      // Connections that were lost meanwhile may each fail once.
-      for (let attempt = 0; attempt < 20; attempt += 1)
-        if ((await database.checkHealth()).status === 'ok') break;
-      await database.transaction(async () => await insert({ server, proxy, database }));
-    }
-    expect(await database.query.selectFrom('item').selectAll().execute()).toHaveLength(4);
-  });
+    );
 
-  test('a policy sends again what may be, so that a restart of the server is not seen', async () => {
-    await using patient = mysqlDatabase<Schema>({ url: proxy.url });
-    await patient.query.selectFrom('item').selectAll().execute();
-    proxy.cut();
-    expect(await patient.query.selectFrom('item').selectAll().execute()).toEqual([]);
-    proxy.cut();
-    await patient.transaction(async () => await insert({ server, proxy, database: patient }));
-    expect(await patient.query.selectFrom('item').selectAll().execute()).toHaveLength(1);
+    test('the same database goes on once the server is back, whatever was done to it', async () => {
+      const harms: (() => Promise<void>)[] = [
+        async () => await server.kill(),
+        async () => await proxy.refuse(),
+        async () => {
+          proxy.cut();
+        },
+        async () => await server.pause(),
+      ];
+      for (const harm of harms) {
+        await Promise.all([1, 2, 3].map(async () => await sql`select 1`.execute(database.query)));
+        await harm();
+        const signal = AbortSignal.timeout(500);
+        await sql`select 1`.execute(database.query, { signal }).catch(() => undefined);
+        await server.heal();
+        await proxy.heal();
+        // Connections that were lost meanwhile may each fail once.
+        for (let attempt = 0; attempt < 20; attempt += 1)
+          if ((await database.checkHealth()).status === 'ok') break;
+        await database.transaction(async () => await insert({ target, server, proxy, database }));
+      }
+      expect(await database.query.selectFrom('item').selectAll().execute()).toHaveLength(4);
+    });
+
+    test('a policy sends again what may be, so that a restart of the server is not seen', async () => {
+      await using patient = target.open<Schema>({ url: proxy.url });
+      await patient.query.selectFrom('item').selectAll().execute();
+      proxy.cut();
+      expect(await patient.query.selectFrom('item').selectAll().execute()).toEqual([]);
+      proxy.cut();
+      await patient.transaction(
+        async () => await insert({ target, server, proxy, database: patient }),
+      );
+      expect(await patient.query.selectFrom('item').selectAll().execute()).toHaveLength(1);
+    });
   });
-});
