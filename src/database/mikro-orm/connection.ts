@@ -183,6 +183,7 @@ export class DatabaseConnection extends mikroSql.AbstractSqlConnection {
   }
 
   /** MikroORM would round an id that no number holds. */
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- as MikroORM declares it
   protected override transformRawResult<Result>(
     result: RawResult | undefined,
     method: 'all' | 'get' | 'run',

@@ -10,7 +10,6 @@ import type {
   MikroORM,
   NativeInsertUpdateManyOptions,
   QueryResult,
-  Transaction,
   TransactionOptions,
 } from '@mikro-orm/core';
 import type { SqlEntityManager, SqlOptions } from '@mikro-orm/sql';
@@ -68,11 +67,11 @@ export class MikroDriver extends mikroSql.AbstractSqlDriver {
     const meta = this.getMetadata().get(entityName);
     const insert = async (
       rows: EntityDictionary<Entity>[],
-      ctx: Transaction | undefined,
+      ctx: unknown,
     ): Promise<QueryResult<Entity>> =>
       await super.nativeInsertMany(entityName, rows, { ...options, ctx }, transform);
     if (this.platform.usesReturningStatement()) return await insert(data, options.ctx);
-    const inserted = async (ctx: Transaction | undefined): Promise<QueryResult<Entity>> =>
+    const inserted = async (ctx: unknown): Promise<QueryResult<Entity>> =>
       await insertWithIds(meta, data, {
         insert: async (rows) => await insert(rows, ctx),
         step: async () => {

@@ -61,7 +61,7 @@ export class MySqlPlatform extends mikroSql.BaseMySqlPlatform implements ValuePl
       return String(value);
     if (value instanceof Date) return `'${value.toISOString().replace('T', ' ').slice(0, -1)}'`;
     if (value instanceof Uint8Array) return `x'${Buffer.from(value).toString('hex')}'`;
-    const text = String(value);
+    const text = typeof value === 'string' ? value : JSON.stringify(value);
     return text.includes('\\') ? inHexadecimal(text) : `'${text.replaceAll(`'`, `''`)}'`;
   }
 
