@@ -46,6 +46,37 @@ export function rangeUnsatisfiable(key: string, size: number): StorageFault {
   });
 }
 
+/** No upload is under way that a token stands for. */
+export function noUpload(key: string, cause?: unknown): StorageFault {
+  return new StorageFault(
+    {
+      code: 'not-found',
+      message: `there is no upload of ${JSON.stringify(key)} under way: it was completed or aborted, or was left alone for too long`,
+    },
+    cause,
+  );
+}
+
+/** The state in an upload's token is none of the adapter's. */
+export function notAnUpload(): StorageFault {
+  return new StorageFault({
+    code: 'invalid-argument',
+    message: "the upload's token was changed: keep it whole and unchanged",
+  });
+}
+
+/** What arrived is not what its sender said. */
+export function checksumMismatch(
+  key: string,
+  { expected, actual }: { readonly expected: string; readonly actual: string },
+): StorageFault {
+  return new StorageFault({
+    code: 'data-loss',
+    outcome: 'not-applied',
+    message: `the SHA-256 of what arrived for ${JSON.stringify(key)} is ${actual}, not the expected ${expected}; nothing was stored`,
+  });
+}
+
 /** Knows {@link StorageFault}, then the operating system's codes. */
 export const classifyStorageFault: Classify = (error) =>
   error instanceof StorageFault ? error.classification : classifySystemError(error);

@@ -104,6 +104,7 @@ async function receive(storage: FileStorage, grant: Grant, request: Request): Pr
   const body = request.body ?? new Blob([]).stream();
   const info = await storage.put(grant.key, limited(body, maxSize), {
     contentType,
+    ...(grant.sha256 === undefined ? {} : { sha256: grant.sha256 }),
     signal: request.signal,
   });
   return new Response(null, { status: 201, headers: { etag: `"${info.etag}"` } });
@@ -168,6 +169,8 @@ function statusOf(error: unknown): number {
   if (!InfrastructureError.is(error)) return 500;
   if (error.code === 'not-found') return 404;
   if (error.code === 'resource-exhausted') return 507;
+  // What was sent does not have the checksum that was signed.
+  if (error.code === 'data-loss' && error.outcome === 'not-applied') return 422;
   if (error.details['maxSize'] !== undefined) return 413;
   if (error.code === 'unavailable') return 503;
   return 500;

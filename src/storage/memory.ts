@@ -1,4 +1,4 @@
-import { type Clock, type ComponentOptions, systemClock } from '../core/index.ts';
+import { type Clock, systemClock } from '../core/index.ts';
 import type {
   ByteRange,
   DriverFile,
@@ -14,9 +14,10 @@ import type {
 } from './driver.ts';
 import { classifyStorageFault, conditionFailed, notFound, StorageFault } from './errors.ts';
 import { compareKeys } from './key.ts';
+import { MemoryUploads } from './memory-uploads.ts';
 import { resolveRange } from './range.ts';
 import { type LocalUrlOptions, UrlSigner } from './signed-url.ts';
-import { FileStorage } from './storage.ts';
+import { FileStorage, type FileStorageOptions } from './storage.ts';
 
 /** A file as the memory adapter holds it. */
 export interface MemoryFile {
@@ -25,7 +26,7 @@ export interface MemoryFile {
 }
 
 /** Options of {@link memoryStorage}. */
-export interface MemoryStorageOptions extends ComponentOptions {
+export interface MemoryStorageOptions extends FileStorageOptions {
   /** Needed for signed URLs. */
   readonly urls?: LocalUrlOptions;
   /** Refuses, as `resource-exhausted`, what would make all files together larger. In bytes. Default: no limit. */
@@ -40,6 +41,8 @@ const capabilities = {
   atomicMove: true,
   signedUrls: true,
   handler: true,
+  signedChecksums: true,
+  resumableUploads: true,
 } as const;
 
 /** Files in the process's memory; they go with it. */
@@ -49,6 +52,7 @@ export class MemoryStorageDriver implements StorageDriver {
   readonly native: Map<string, MemoryFile> = new Map();
   readonly classify: StorageDriver['classify'] = classifyStorageFault;
   readonly signer: UrlSigner;
+  readonly uploads: MemoryUploads;
   readonly #maxBytes: number;
   readonly #clock: Clock;
   #bytes = 0;
@@ -63,6 +67,7 @@ export class MemoryStorageDriver implements StorageDriver {
     this.#maxBytes = maxBytes;
     this.#clock = clock;
     this.signer = new UrlSigner(urls, clock);
+    this.uploads = new MemoryUploads(async (key, bytes, put) => await this.put(key, bytes, put));
   }
 
   async put(
@@ -77,18 +82,18 @@ export class MemoryStorageDriver implements StorageDriver {
         : await collect(body, this.#maxBytes, signal);
     // From here to the end nothing is awaited: conditions and write are one step.
     this.#checkConditions(key, options);
-    const sha256 = options.sha256();
+    const checksums = options.checksums();
     return this.#store({
       bytes,
       info: {
         key,
         size: bytes.byteLength,
-        etag: sha256.slice(0, 32),
+        etag: checksums.sha256.slice(0, 32),
         contentType: options.contentType,
         ...(options.cacheControl === undefined ? {} : { cacheControl: options.cacheControl }),
         metadata: Object.freeze(options.metadata),
         lastModified: new Date(this.#clock.now()),
-        sha256,
+        ...checksums,
       },
     });
   }
@@ -164,6 +169,7 @@ export class MemoryStorageDriver implements StorageDriver {
 
   async close(): Promise<void> {
     this.native.clear();
+    this.uploads.clear();
     this.#sorted = undefined;
     this.#bytes = 0;
   }
