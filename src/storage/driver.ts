@@ -50,6 +50,12 @@ export interface WriteConditions {
   readonly ifMatch?: string;
 }
 
+/** Conditions on a copy or a move. */
+export interface TransferConditions extends Pick<WriteConditions, 'ifNoneMatch'> {
+  /** Only when the source's etag is this, so that what was looked at is what is copied. */
+  readonly ifSourceMatch?: string;
+}
+
 /** What is kept beside the content. */
 export interface FileFacts {
   readonly contentType: string;
@@ -227,18 +233,18 @@ export interface StorageDriver extends Driver {
    * `delete` is called for each.
    */
   deleteMany?(keys: readonly string[], signal?: AbortSignal): Promise<void>;
-  /** Copies content and metadata, atomically at the target. */
+  /** Copies content and metadata, atomically at the target. MUST copy no other version of the source than `ifSourceMatch` names. */
   copy(
     from: string,
     to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+    conditions: TransferConditions,
     signal?: AbortSignal,
   ): Promise<FileInfo>;
   /** Moves; where `atomicMove` is false, a crash may leave both names, but never neither. */
   move(
     from: string,
     to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+    conditions: TransferConditions,
     signal?: AbortSignal,
   ): Promise<FileInfo>;
   list(options: DriverList, signal?: AbortSignal): Promise<ListPage>;

@@ -22,7 +22,7 @@ export function notFound(key: string, cause?: unknown): StorageFault {
 /** A condition of a write does not hold. */
 export function conditionFailed(
   key: string,
-  condition: 'ifMatch' | 'ifNoneMatch',
+  condition: 'ifMatch' | 'ifNoneMatch' | 'ifSourceMatch',
   cause?: unknown,
 ): StorageFault {
   const classification =
@@ -33,7 +33,7 @@ export function conditionFailed(
         } as const)
       : ({
           code: 'failed-precondition',
-          message: `${JSON.stringify(key)} does not have the etag in ifMatch: read it again`,
+          message: `${JSON.stringify(key)} does not have the etag in ${condition}: read it again`,
         } as const);
   return new StorageFault(classification, cause);
 }

@@ -19,6 +19,7 @@ export type {
   SignedUpload,
   StorageCapabilities,
   StorageDriver,
+  TransferConditions,
   UploadedPart,
   UploadState,
   WriteConditions,

@@ -10,6 +10,7 @@ import type {
   ListPage,
   SignedPut,
   StorageDriver,
+  TransferConditions,
   WriteConditions,
 } from './driver.ts';
 import { classifyStorageFault, conditionFailed, notFound, StorageFault } from './errors.ts';
@@ -114,19 +115,11 @@ export class MemoryStorageDriver implements StorageDriver {
     this.#remove(key);
   }
 
-  async copy(
-    from: string,
-    to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
-  ): Promise<FileInfo> {
+  async copy(from: string, to: string, conditions: TransferConditions): Promise<FileInfo> {
     return this.#copy(from, to, conditions);
   }
 
-  async move(
-    from: string,
-    to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
-  ): Promise<FileInfo> {
+  async move(from: string, to: string, conditions: TransferConditions): Promise<FileInfo> {
     const info = this.#copy(from, to, conditions);
     this.#remove(from);
     return info;
@@ -174,8 +167,10 @@ export class MemoryStorageDriver implements StorageDriver {
     this.#bytes = 0;
   }
 
-  #copy(from: string, to: string, conditions: Pick<WriteConditions, 'ifNoneMatch'>): FileInfo {
+  #copy(from: string, to: string, conditions: TransferConditions): FileInfo {
     const { bytes, info } = this.#require(from);
+    const { ifSourceMatch = info.etag } = conditions;
+    if (ifSourceMatch !== info.etag) throw conditionFailed(from, 'ifSourceMatch');
     this.#checkConditions(to, conditions);
     return this.#store({
       bytes,

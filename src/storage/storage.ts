@@ -27,6 +27,7 @@ import type {
   ListPage,
   SignedUpload,
   StorageDriver,
+  TransferConditions,
   WriteConditions,
 } from './driver.ts';
 import { storageHandler } from './handler.ts';
@@ -371,23 +372,26 @@ export class FileStorage<
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 
-  /** Copies a file with its metadata. Throws `already-exists` when `ifNoneMatch: '*'` does not hold. */
+  /**
+   * Copies a file with its metadata. Throws `already-exists` when `ifNoneMatch: '*'` does not hold, `failed-precondition` when
+   * `ifSourceMatch` does not.
+   */
   async copy(
     from: string,
     to: string,
-    options: Pick<WriteConditions, 'ifNoneMatch'> & CallOptions = {},
+    options: TransferConditions & CallOptions = {},
   ): Promise<FileInfo> {
     return await this.#transfer('copy', { from, to }, options);
   }
 
   /**
    * Moves a file with its metadata. Where the adapter's `atomicMove` is false, a crash may leave both, but never neither. Throws
-   * `already-exists` when `ifNoneMatch: '*'` does not hold.
+   * as {@link FileStorage.copy} does.
    */
   async move(
     from: string,
     to: string,
-    options: Pick<WriteConditions, 'ifNoneMatch'> & CallOptions = {},
+    options: TransferConditions & CallOptions = {},
   ): Promise<FileInfo> {
     return await this.#transfer('move', { from, to }, options);
   }
@@ -568,12 +572,13 @@ export class FileStorage<
   async #transfer(
     name: 'copy' | 'move',
     { from, to }: { readonly from: string; readonly to: string },
-    options: Pick<WriteConditions, 'ifNoneMatch'> & CallOptions,
+    options: TransferConditions & CallOptions,
   ): Promise<FileInfo> {
     const origin = this.#origin(name);
     checkKey(from, origin);
     checkKey(to, origin);
-    this.#checkConditions(options, origin);
+    const { ifNoneMatch, ifSourceMatch } = options;
+    this.#checkConditions({ ...(ifNoneMatch && { ifNoneMatch }) }, origin);
     if (from === to)
       throw invalidArgument(
         origin,
@@ -583,7 +588,16 @@ export class FileStorage<
       name,
       { from, to },
       { signal: options.signal },
-      async (signal) => await this.driver[name](from, to, pickConditions(options), signal),
+      async (signal) =>
+        await this.driver[name](
+          from,
+          to,
+          {
+            ...(ifNoneMatch && { ifNoneMatch }),
+            ...(ifSourceMatch === undefined ? {} : { ifSourceMatch: unquoted(ifSourceMatch) }),
+          },
+          signal,
+        ),
     );
   }
 

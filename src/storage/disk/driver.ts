@@ -38,6 +38,7 @@ import type {
   ListPage,
   SignedPut,
   StorageDriver,
+  TransferConditions,
   WriteConditions,
 } from '../driver.ts';
 import { classifyStorageFault, conditionFailed, notFound, StorageFault } from '../errors.ts';
@@ -244,10 +245,15 @@ export class DiskStorageDriver implements StorageDriver {
   async copy(
     from: string,
     to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+    conditions: TransferConditions,
     signal?: AbortSignal,
   ): Promise<FileInfo> {
     const { info, body } = await this.get(from, undefined);
+    const { ifNoneMatch, ifSourceMatch = info.etag } = conditions;
+    if (ifSourceMatch !== info.etag) {
+      if (body instanceof FileChunks) await body.return();
+      throw conditionFailed(from, 'ifSourceMatch');
+    }
     const { key: _, etag: __, lastModified: ___, sha256, crc32, ...facts } = info;
     const source =
       sha256 === undefined || crc32 === undefined
@@ -257,7 +263,7 @@ export class DiskStorageDriver implements StorageDriver {
       return await this.put(
         to,
         source.body,
-        { ...conditions, ...facts, checksums: source.checksums },
+        { ...(ifNoneMatch && { ifNoneMatch }), ...facts, checksums: source.checksums },
         signal,
       );
     } finally {
@@ -265,11 +271,7 @@ export class DiskStorageDriver implements StorageDriver {
     }
   }
 
-  async move(
-    from: string,
-    to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
-  ): Promise<FileInfo> {
+  async move(from: string, to: string, conditions: TransferConditions): Promise<FileInfo> {
     const [source, target] = [this.#paths.file(from), this.#paths.file(to)];
     await this.#paths.checkFolder(path.dirname(target));
     return await this.#exclusively([from, to], async () => {
@@ -277,12 +279,14 @@ export class DiskStorageDriver implements StorageDriver {
       if (!stats) throw notFound(from);
       const {
         size,
-        etag: _,
-        lastModified: __,
+        etag,
+        lastModified: _,
         sha256,
         crc32,
         ...facts
       } = await this.#info(from, stats);
+      if (conditions.ifSourceMatch !== undefined && conditions.ifSourceMatch !== etag)
+        throw conditionFailed(from, 'ifSourceMatch');
       const version = Sidecars.versionOf(stats);
       if (sha256 === undefined || crc32 === undefined) {
         // Somebody else wrote it: there are no facts to take along.

@@ -23,6 +23,7 @@ import type {
   ListPage,
   SignedForm,
   StorageDriver,
+  TransferConditions,
   WriteConditions,
 } from '../driver.ts';
 import { conditionFailed, notFound, StorageFault } from '../errors.ts';
@@ -219,10 +220,12 @@ export class S3StorageDriver implements StorageDriver {
   async copy(
     from: string,
     to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+    conditions: TransferConditions,
     signal?: AbortSignal,
   ): Promise<FileInfo> {
     const source = await this.head(from, signal);
+    const { ifSourceMatch = source.etag } = conditions;
+    if (ifSourceMatch !== source.etag) throw conditionFailed(from, 'ifSourceMatch');
     // Servers other than AWS ignore a condition on a copy's target.
     if (conditions.ifNoneMatch !== undefined || source.size > this.#sizes.copy)
       return await this.#copyThrough(from, to, conditions, signal);
@@ -245,7 +248,7 @@ export class S3StorageDriver implements StorageDriver {
   async move(
     from: string,
     to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+    conditions: TransferConditions,
     signal?: AbortSignal,
   ): Promise<FileInfo> {
     const info = await this.copy(from, to, conditions, signal);
@@ -384,10 +387,15 @@ export class S3StorageDriver implements StorageDriver {
   async #copyThrough(
     from: string,
     to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+    conditions: TransferConditions,
     signal: AbortSignal | undefined,
   ): Promise<FileInfo> {
     const { info, body } = await this.get(from, undefined, signal);
+    const { ifNoneMatch, ifSourceMatch = info.etag } = conditions;
+    if (ifSourceMatch !== info.etag) {
+      if (!(body instanceof Uint8Array)) await body[Symbol.asyncIterator]().return?.();
+      throw conditionFailed(from, 'ifSourceMatch');
+    }
     const digest = new ChecksumDigest();
     const checked = hashed(
       body instanceof Uint8Array ? slicesOf(body, readWholeBytes) : body,
@@ -397,7 +405,7 @@ export class S3StorageDriver implements StorageDriver {
     );
     let checksums: Checksums | undefined;
     const options: DriverPut = {
-      ...conditions,
+      ...(ifNoneMatch && { ifNoneMatch }),
       contentType: info.contentType,
       ...(info.cacheControl === undefined ? {} : { cacheControl: info.cacheControl }),
       metadata: info.metadata,
