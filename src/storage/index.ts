@@ -38,3 +38,10 @@ export { type Grant, type LocalUrlOptions, UrlSigner } from './signed-url.ts';
 export type { StorageReader, StorageWriter } from './roles.ts';
 export { StoredFile } from './stored-file.ts';
 export { type CreateUploadOptions, type PutPartOptions, Upload } from './upload.ts';
+export {
+  type UploadIntent,
+  UploadIntents,
+  uploadIntents,
+  type UploadIntentsOptions,
+  type UploadWish,
+} from './upload-intents.ts';
