@@ -39,6 +39,7 @@ export const VENDORS: Readonly<Record<string, string>> = {
   'pino-pretty': '^src/logging/',
   'postal-mime': '^src/mail/',
   redis: '^src/(redis|cache/redis|queue/redis)/',
+  sharp: '^src/storage/images/',
   tinyqueue: '^src/queue/',
   uuid: '^src/queue/',
   'web-push': '^src/push/',
@@ -58,6 +59,7 @@ const OPTIONAL_PEERS = [
   'pg',
   'pino-pretty',
   'redis',
+  'sharp',
   'web-push',
 ];
 

@@ -9,4 +9,10 @@ export type { Inbox, Mailer, MailMessage, MailReceipt, ReceivedMail } from './ma
 export type { PushNotification, PushResult, PushSender, PushTarget } from './push/index.ts';
 export type { JobInfo, JobQueue } from './queue/index.ts';
 export type { Criteria, OrderBy, Page, Repository } from './repositories/index.ts';
-export type { FileInfo, FileStorage, StoredFile } from './storage/index.ts';
+export type {
+  FileInfo,
+  FileStorage,
+  StorageReader,
+  StorageWriter,
+  StoredFile,
+} from './storage/index.ts';

@@ -1,4 +1,3 @@
-import { createHash, hash } from 'node:crypto';
 import { Readable } from 'node:stream';
 
 import {
@@ -7,6 +6,8 @@ import {
   invalidArgument,
   type ErrorOrigin,
 } from '../core/index.ts';
+import { ChecksumDigest, checksumsOf } from './checksums.ts';
+import type { Checksums } from './driver.ts';
 
 /** Whatever a file's content can be given as. Streams may be of unknown length, and are read once. */
 export type FileBody =
@@ -24,6 +25,8 @@ export interface BodyExpectations {
   readonly size?: number | undefined;
   /** SHA-256 in hex. */
   readonly sha256?: string | undefined;
+  /** CRC-32 in eight hex digits. */
+  readonly crc32?: string | undefined;
 }
 
 /** A body in the two shapes that drivers take, measured and checked while it is read. */
@@ -31,8 +34,8 @@ export interface PreparedBody {
   readonly content: Uint8Array | AsyncIterable<Uint8Array>;
   /** In bytes, when known before reading. */
   readonly size: number | undefined;
-  /** SHA-256 in hex, once the content has been read to its end. */
-  readonly sha256: () => string;
+  /** Once the content has been read to its end. */
+  readonly checksums: () => Checksums;
   /** Up to 4,100 bytes from the beginning, to tell the content type by. */
   readonly sample: Uint8Array;
   /** Whether the caller's body can be read again for another attempt. */
@@ -41,6 +44,10 @@ export interface PreparedBody {
   readonly release: () => Promise<void>;
 }
 
+const checksumTitles = [
+  ['sha256', 'SHA-256'],
+  ['crc32', 'CRC-32'],
+] as const;
 // As much as file-type looks at.
 const sampleBytes = 4100;
 
@@ -52,12 +59,12 @@ export async function prepareBody(
 ): Promise<PreparedBody> {
   const bytes = bytesOf(body);
   if (bytes !== undefined) {
-    const sha256 = hash('sha256', bytes, 'hex');
-    checkExpectations(expected, { size: bytes.byteLength, sha256 }, origin);
+    const checksums = checksumsOf(bytes);
+    checkExpectations(expected, { size: bytes.byteLength, checksums }, origin);
     return {
       content: bytes,
       size: bytes.byteLength,
-      sha256: () => sha256,
+      checksums: () => checksums,
       sample: bytes.subarray(0, sampleBytes),
       isReplayable: true,
       release: async () => undefined,
@@ -72,7 +79,7 @@ export async function prepareBody(
   const source = new Source(body instanceof Blob ? body.stream() : body, expected.signal, origin);
   const { chunks, sample, ended } = await readSample(source);
   const size = expected.size ?? (body instanceof Blob ? body.size : undefined);
-  let digest: string | undefined;
+  let checksums: Checksums | undefined;
   return {
     size,
     sample,
@@ -80,16 +87,16 @@ export async function prepareBody(
     release: async () => {
       await source.release();
     },
-    sha256() {
-      if (digest === undefined) throw new TypeError('sha256() before the body was read to its end');
-      return digest;
+    checksums() {
+      if (!checksums) throw new TypeError('checksums() before the body was read to its end');
+      return checksums;
     },
     content: measured(source, {
       chunks,
       ended,
       expected: { ...expected, size },
       origin,
-      onEnd: (sha256) => (digest = sha256),
+      onEnd: (found) => (checksums = found),
     }),
   };
 }
@@ -226,12 +233,12 @@ interface Measured {
   readonly ended: boolean;
   readonly expected: BodyExpectations;
   readonly origin: ErrorOrigin;
-  readonly onEnd: (sha256: string) => void;
+  readonly onEnd: (checksums: Checksums) => void;
 }
 
 async function* measured(source: Source, options: Measured): AsyncGenerator<Uint8Array, void> {
   const { chunks, ended, expected, origin, onEnd } = options;
-  const digest = createHash('sha256');
+  const digest = new ChecksumDigest();
   let size = 0;
   const take = (chunk: Uint8Array): Uint8Array => {
     digest.update(chunk);
@@ -244,14 +251,14 @@ async function* measured(source: Source, options: Measured): AsyncGenerator<Uint
   for (let chunk = ended ? undefined : await source.next(); chunk; chunk = await source.next()) {
     yield take(chunk);
   }
-  const sha256 = digest.digest('hex');
-  checkExpectations(expected, { size, sha256 }, origin);
-  onEnd(sha256);
+  const checksums = digest.digest();
+  checkExpectations(expected, { size, checksums }, origin);
+  onEnd(checksums);
 }
 
 function checkExpectations(
   expected: BodyExpectations,
-  actual: { size: number; sha256?: string },
+  actual: { readonly size: number; readonly checksums?: Checksums },
   origin: ErrorOrigin,
 ): void {
   if (expected.size !== undefined && actual.size !== expected.size) {
@@ -261,16 +268,16 @@ function checkExpectations(
       `the body was said to have ${expected.size} bytes, but has ${found}; nothing was stored`,
     );
   }
-  if (
-    expected.sha256 !== undefined &&
-    actual.sha256 !== undefined &&
-    actual.sha256 !== expected.sha256.toLowerCase()
-  ) {
+  if (!actual.checksums) return;
+  for (const [name, title] of checksumTitles) {
+    const wanted = expected[name]?.toLowerCase();
+    const found = actual.checksums[name];
+    if (wanted === undefined || wanted === found) continue;
     throw new InfrastructureError({
       code: 'data-loss',
       ...origin,
       outcome: 'not-applied',
-      message: `the body's SHA-256 is ${actual.sha256}, not the expected ${expected.sha256.toLowerCase()}; nothing was stored`,
+      message: `the body's ${title} is ${found}, not the expected ${wanted}; nothing was stored`,
     });
   }
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { runConformanceCase } from '../core/index.ts';
+import { checksumsOf } from './checksums.ts';
 import { storageConformance } from './conformance/index.ts';
 import type {
   DriverFile,
@@ -13,12 +14,23 @@ import type {
 import { MemoryStorageDriver } from './memory.ts';
 import { FileStorage } from './storage.ts';
 
+class SoundDriver extends MemoryStorageDriver {
+  constructor() {
+    super({
+      urls: {
+        baseUrl: 'https://files.example.com/served',
+        secret: 'a secret of at least thirty-two characters',
+      },
+    });
+  }
+}
+
 type Body = Uint8Array | AsyncIterable<Uint8Array>;
 
 /** Each breaks one rule, as real adapters have been seen to. */
 const broken: Readonly<Record<string, () => MemoryStorageDriver>> = {
   "keeps the caller's bytes instead of a copy": () =>
-    new (class extends MemoryStorageDriver {
+    new (class extends SoundDriver {
       override async put(
         key: string,
         body: Body,
@@ -32,7 +44,7 @@ const broken: Readonly<Record<string, () => MemoryStorageDriver>> = {
       }
     })(),
   'hands out its own bytes': () =>
-    new (class extends MemoryStorageDriver {
+    new (class extends SoundDriver {
       override async get(key: string): Promise<DriverFile> {
         await this.head(key);
         const { info, bytes } = this.native.get(key) ?? {
@@ -43,7 +55,7 @@ const broken: Readonly<Record<string, () => MemoryStorageDriver>> = {
       }
     })(),
   'stores what came before a stream failed': () =>
-    new (class extends MemoryStorageDriver {
+    new (class extends SoundDriver {
       override async put(
         key: string,
         body: Body,
@@ -55,14 +67,17 @@ const broken: Readonly<Record<string, () => MemoryStorageDriver>> = {
         try {
           for await (const chunk of body) chunks.push(chunk);
         } catch (error) {
-          await super.put(key, Buffer.concat(chunks), { ...options, sha256: () => '' });
+          await super.put(key, Buffer.concat(chunks), {
+            ...options,
+            checksums: () => ({ sha256: '', crc32: '' }),
+          });
           throw error;
         }
         return await super.put(key, Buffer.concat(chunks), options, signal);
       }
     })(),
   'ignores ifNoneMatch': () =>
-    new (class extends MemoryStorageDriver {
+    new (class extends SoundDriver {
       override async put(
         key: string,
         body: Body,
@@ -74,7 +89,7 @@ const broken: Readonly<Record<string, () => MemoryStorageDriver>> = {
       }
     })(),
   'ignores ifMatch': () =>
-    new (class extends MemoryStorageDriver {
+    new (class extends SoundDriver {
       override async put(
         key: string,
         body: Body,
@@ -86,7 +101,7 @@ const broken: Readonly<Record<string, () => MemoryStorageDriver>> = {
       }
     })(),
   'checks conditions before it reads the body, and not as one step with the write': () =>
-    new (class extends MemoryStorageDriver {
+    new (class extends SoundDriver {
       override async put(
         key: string,
         body: Body,
@@ -100,7 +115,7 @@ const broken: Readonly<Record<string, () => MemoryStorageDriver>> = {
       }
     })(),
   'drops metadata': () =>
-    new (class extends MemoryStorageDriver {
+    new (class extends SoundDriver {
       override async put(
         key: string,
         body: Body,
@@ -111,7 +126,7 @@ const broken: Readonly<Record<string, () => MemoryStorageDriver>> = {
       }
     })(),
   'keeps the old metadata when a file is replaced': () =>
-    new (class extends MemoryStorageDriver {
+    new (class extends SoundDriver {
       override async put(
         key: string,
         body: Body,
@@ -128,7 +143,7 @@ const broken: Readonly<Record<string, () => MemoryStorageDriver>> = {
       }
     })(),
   'counts the end of a range as outside of it': () =>
-    new (class extends MemoryStorageDriver {
+    new (class extends SoundDriver {
       override async get(
         key: string,
         range: Parameters<MemoryStorageDriver['get']>[1],
@@ -140,7 +155,7 @@ const broken: Readonly<Record<string, () => MemoryStorageDriver>> = {
       }
     })(),
   'gives an empty body for a file that is not there': () =>
-    new (class extends MemoryStorageDriver {
+    new (class extends SoundDriver {
       override async get(
         key: string,
         range: Parameters<MemoryStorageDriver['get']>[1],
@@ -150,13 +165,13 @@ const broken: Readonly<Record<string, () => MemoryStorageDriver>> = {
             contentType: 'a/b',
             metadata: {},
             size: 0,
-            sha256: () => 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
+            checksums: () => checksumsOf(new Uint8Array()),
           });
         return await super.get(key, range);
       }
     })(),
   'throws when it deletes what is not there': () =>
-    new (class extends MemoryStorageDriver {
+    new (class extends SoundDriver {
       override async delete(
         key: string,
         conditions: Pick<WriteConditions, 'ifMatch'>,
@@ -166,21 +181,21 @@ const broken: Readonly<Record<string, () => MemoryStorageDriver>> = {
       }
     })(),
   'lists in the order of writing': () =>
-    new (class extends MemoryStorageDriver {
+    new (class extends SoundDriver {
       override async list(options: DriverList): Promise<ListPage> {
         const page = await super.list(options);
         return { ...page, files: page.files.toReversed() };
       }
     })(),
   'loses the last key of each page': () =>
-    new (class extends MemoryStorageDriver {
+    new (class extends SoundDriver {
       override async list(options: DriverList): Promise<ListPage> {
         const page = await super.list(options);
         return page.next === undefined ? page : { ...page, files: page.files.slice(0, -1) };
       }
     })(),
   'removes the source of a move that is refused': () =>
-    new (class extends MemoryStorageDriver {
+    new (class extends SoundDriver {
       override async move(
         from: string,
         to: string,
@@ -195,7 +210,7 @@ const broken: Readonly<Record<string, () => MemoryStorageDriver>> = {
       }
     })(),
   'drops the facts of a copy': () =>
-    new (class extends MemoryStorageDriver {
+    new (class extends SoundDriver {
       override async copy(
         from: string,
         to: string,
@@ -207,14 +222,13 @@ const broken: Readonly<Record<string, () => MemoryStorageDriver>> = {
           contentType: 'application/octet-stream',
           metadata: {},
           size: info.size,
-          sha256: () => info.sha256 ?? '',
+          checksums: () => ({ sha256: info.sha256 ?? '', crc32: info.crc32 ?? '' }),
         });
       }
     })(),
 };
 
-async function failuresOf(make: () => MemoryStorageDriver): Promise<string[]> {
-  const failed: string[] = [];
+async function* failuresOf(make: () => MemoryStorageDriver): AsyncGenerator<string, void> {
   for (const one of storageConformance.cases) {
     const result = await runConformanceCase(one, {
       adapter: 'broken',
@@ -222,18 +236,17 @@ async function failuresOf(make: () => MemoryStorageDriver): Promise<string[]> {
       create: async () => new FileStorage(make()),
       dispose: async (storage) => await storage.close(),
     });
-    if (result.status === 'failed') failed.push(result.id);
+    if (result.status === 'failed') yield result.id;
   }
-  return failed;
 }
 
 describe('storage › the suite catches a driver that', () => {
-  it.for(Object.keys(broken))('%s', async (name) => {
-    const make = broken[name];
-    expect(make && (await failuresOf(make))).not.toEqual([]);
+  it.for(Object.entries(broken))('%s', async ([, make]) => {
+    const { value: first } = await failuresOf(make).next();
+    expect(first).toBeTypeOf('string');
   });
 
   it('(and passes the driver that they are made from)', async () => {
-    expect(await failuresOf(() => new MemoryStorageDriver())).toEqual([]);
+    expect(await Array.fromAsync(failuresOf(() => new SoundDriver()))).toEqual([]);
   });
 });

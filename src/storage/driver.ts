@@ -16,6 +16,8 @@ export interface FileInfo {
   readonly lastModified: Date;
   /** SHA-256 of the content in lower-case hex, where the storage holds one. */
   readonly sha256?: string;
+  /** CRC-32 of the content (that of zlib, gzip and ZIP) as eight lower-case hex digits, where the storage holds one. */
+  readonly crc32?: string;
 }
 
 /** One file of a list. */
@@ -48,15 +50,31 @@ export interface WriteConditions {
   readonly ifMatch?: string;
 }
 
-/** What the driver is to write. */
-export interface DriverPut extends WriteConditions {
+/** Conditions on a copy or a move. */
+export interface TransferConditions extends Pick<WriteConditions, 'ifNoneMatch'> {
+  /** Only when the source's etag is this, so that what was looked at is what is copied. */
+  readonly ifSourceMatch?: string;
+}
+
+/** What is kept beside the content. */
+export interface FileFacts {
   readonly contentType: string;
   readonly cacheControl?: string;
   readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** What the driver is to write. */
+export interface DriverPut extends WriteConditions, FileFacts {
   /** In bytes, when it is known before the body is read. */
   readonly size: number | undefined;
-  /** SHA-256 of the body in hex. Only to be called once the body has been read to its end. */
-  readonly sha256: () => string;
+  /** Of the body. Only to be called once the body has been read to its end. */
+  readonly checksums: () => Checksums;
+}
+
+/** Checksums of a content, in lower-case hex. */
+export interface Checksums {
+  readonly sha256: string;
+  readonly crc32: string;
 }
 
 /** What the driver gives back for a read. */
@@ -82,6 +100,10 @@ export type StorageCapabilities = {
   readonly signedUrls: boolean;
   /** Serves its signed URLs itself, by `handler()`; where false, they lead to the engine. */
   readonly handler: boolean;
+  /** `sha256` on `signedUpload`: what is sent must have this checksum. */
+  readonly signedChecksums: boolean;
+  /** `createUpload` and `resumeUpload`. */
+  readonly resumableUploads: boolean;
 };
 
 /** What a signed URL allows to read. */
@@ -101,6 +123,8 @@ export interface DriverSignedUpload {
   readonly contentType: string;
   /** The most bytes that are accepted. */
   readonly maxSize: number;
+  /** SHA-256 that the content must have, in lower-case hex. Only where `signedChecksums` is true. */
+  readonly sha256?: string;
 }
 
 /** A PUT of the content, with these headers as they are. */
@@ -120,6 +144,60 @@ export interface SignedForm {
 /** A request that a client may send to upload a file without credentials. */
 export type SignedUpload = SignedPut | SignedForm;
 
+/** A part of a resumable upload that has arrived. */
+export interface UploadedPart {
+  /** From 1 to 10,000. */
+  readonly number: number;
+  /** In bytes. */
+  readonly size: number;
+}
+
+/** What a resumable upload is to make. */
+export interface DriverUpload extends WriteConditions, FileFacts {
+  /** The size of every part but the last, in bytes. */
+  readonly partSize: number;
+  /** SHA-256 of the whole content in lower-case hex, when its sender knows it. */
+  readonly sha256?: string;
+}
+
+/** A part as the driver gets it. */
+export interface DriverPart {
+  readonly number: number;
+  readonly bytes: Uint8Array;
+  readonly checksums: Checksums;
+}
+
+/** By what a driver knows its upload again in another process. It travels as JSON in the token; a driver MUST check what it reads from it. */
+export type UploadState = Readonly<Record<string, unknown>>;
+
+/**
+ * Resumable uploads. An upload that is not there (any more) is thrown as an error that `classify` maps to `not-found`; a state that is
+ * none of this driver's, to `invalid-argument`. What nobody completes or aborts MUST go away by itself, or be documented.
+ */
+export interface DriverUploads {
+  create(key: string, upload: DriverUpload, signal?: AbortSignal): Promise<UploadState>;
+  /** Keeps a part, and replaces the one of this number if there is one. MUST check that what is kept is what was given. */
+  putPart(key: string, state: UploadState, part: DriverPart, signal?: AbortSignal): Promise<void>;
+  /** In the order of their numbers. */
+  listParts(
+    key: string,
+    state: UploadState,
+    signal?: AbortSignal,
+  ): Promise<readonly UploadedPart[]>;
+  /**
+   * Makes the file out of these parts, which are there and without gaps; as atomic as `put`, under the conditions that the upload was
+   * created with. Where `sha256` was given: MUST refuse another content as `data-loss`, or hold the checksum so that reading does.
+   */
+  complete(
+    key: string,
+    state: UploadState,
+    parts: readonly UploadedPart[],
+    signal?: AbortSignal,
+  ): Promise<FileInfo>;
+  /** Removes all that has arrived. Aborting what is not there MUST succeed. */
+  abort(key: string, state: UploadState, signal?: AbortSignal): Promise<void>;
+}
+
 /**
  * What an adapter of the storage room implements. Keys come checked. Every method MUST stop soon after its signal is aborted and
  * reject then. A missing file is thrown as an error that `classify` maps to `not-found`, an unmet condition as one that it maps
@@ -129,6 +207,8 @@ export interface StorageDriver extends Driver {
   readonly capabilities: StorageCapabilities;
   /** Signs and verifies this storage's own URLs. MUST be there where `handler` is true. */
   readonly signer?: UrlSigner;
+  /** MUST be there where `resumableUploads` is true. */
+  readonly uploads?: DriverUploads;
   /**
    * MUST be atomic: a reader sees the old file or the whole new one with its metadata, also after a crash; when the body throws,
    * nothing changes. MUST check the conditions and write as one step against every other writer.
@@ -148,18 +228,23 @@ export interface StorageDriver extends Driver {
     conditions: Pick<WriteConditions, 'ifMatch'>,
     signal?: AbortSignal,
   ): Promise<void>;
-  /** Copies content and metadata, atomically at the target. */
+  /**
+   * Deletes at most 1,000 files in fewer requests than one each, where the engine can. Throws when any could not be deleted. Without it,
+   * `delete` is called for each.
+   */
+  deleteMany?(keys: readonly string[], signal?: AbortSignal): Promise<void>;
+  /** Copies content and metadata, atomically at the target. MUST copy no other version of the source than `ifSourceMatch` names. */
   copy(
     from: string,
     to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+    conditions: TransferConditions,
     signal?: AbortSignal,
   ): Promise<FileInfo>;
   /** Moves; where `atomicMove` is false, a crash may leave both names, but never neither. */
   move(
     from: string,
     to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+    conditions: TransferConditions,
     signal?: AbortSignal,
   ): Promise<FileInfo>;
   list(options: DriverList, signal?: AbortSignal): Promise<ListPage>;
@@ -167,6 +252,8 @@ export interface StorageDriver extends Driver {
   signUrl?(key: string, options: DriverSignedUrl): Promise<string>;
   /** Only called where `signedUrls` is true. Does no I/O. MUST NOT let a body pass that is larger than `maxSize`. */
   signUpload?(key: string, options: DriverSignedUpload): Promise<SignedUpload>;
+  /** Where the engine serves a file to everybody, should its owner let it. Without it, only a `publicBaseUrl` tells. */
+  publicUrl?(key: string): Promise<string>;
 }
 
 /** What the driver is to list. */

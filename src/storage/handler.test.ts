@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 
 import { fakeClock } from '../core/index.ts';
-import { memoryStorage } from './memory.ts';
+import type { DriverFile } from './driver.ts';
+import { memoryStorage, MemoryStorageDriver } from './memory.ts';
+import { FileStorage } from './storage.ts';
 
 const urls = {
   baseUrl: 'https://example.com/files',
@@ -61,14 +63,89 @@ describe('storage handler › GET', () => {
     );
   });
 
-  it.for(['bytes=0-1,3-4', 'bytes=a-b', 'lines=1-2', 'bytes=5-2', 'bytes=-', 'bytes=-0'])(
-    'Range %s is answered with the whole',
-    async (range) => {
-      const { get } = await serving();
-      const response = await get({ range });
-      expect([response.status, await response.text()]).toEqual([200, text]);
-    },
-  );
+  it.for([
+    'bytes=a-b',
+    'lines=1-2',
+    'bytes=5-2',
+    'bytes=-',
+    'bytes=-0',
+    'bytes=',
+    'bytes=0-1,x',
+    // More than the file has, by overlapping.
+    'bytes=0-,0-',
+    // Of one byte each, but too many.
+    `bytes=${Array.from({ length: 17 }, (_, index) => `${index}-${index}`).join(',')}`,
+  ])('Range %s is answered with the whole', async (range) => {
+    const { get } = await serving();
+    const response = await get({ range });
+    expect([response.status, await response.text()]).toEqual([200, text]);
+  });
+
+  it('several ranges are one answer of several parts, in the order asked for', async () => {
+    const { get } = await serving();
+    const response = await get({ range: 'bytes=40-42, 0-2,-1,99-' });
+    expect(response.status).toBe(206);
+    const [, boundary = ''] =
+      /^multipart\/byteranges; boundary=(\S+)$/.exec(response.headers.get('content-type') ?? '') ??
+      [];
+    const body = await response.text();
+    expect(response.headers.get('content-length')).toBe(String(body.length));
+    const part = (range: string, content: string): string =>
+      `\r\n--${boundary}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-range: bytes ${range}/43\r\n\r\n${content}`;
+    expect(body).toBe(
+      `${part('40-42', 'dog')}${part('0-2', 'The')}${part('42-42', 'g')}\r\n--${boundary}--\r\n`,
+    );
+  });
+
+  it('several ranges of which none is there are 416', async () => {
+    const { get } = await serving();
+    const response = await get({ range: 'bytes=43-,50-60' });
+    expect([response.status, response.headers.get('content-range')]).toEqual([416, 'bytes */43']);
+  });
+
+  it('several ranges answer the conditions as one does', async () => {
+    const { get, etag } = await serving();
+    const range = 'bytes=0-0,2-2';
+    expect((await get({ range, 'if-none-match': `"${etag}"` })).status).toBe(304);
+    expect((await get({ range, 'if-match': '"x"' })).status).toBe(412);
+    const other = await get({ range, 'if-range': '"x"' });
+    expect([other.status, await other.text()]).toEqual([200, text]);
+  });
+
+  it('an answer of several parts breaks off when the file is replaced on the way', async () => {
+    const { files, get } = await serving();
+    const response = await get({ range: 'bytes=0-2,4-8' });
+    await files.put('docs/fox & co.txt', text.toUpperCase());
+    await expect(response.text()).rejects.toMatchObject({ code: 'failed-precondition' });
+  });
+
+  it('content is read as the client takes it, and no more once it has gone', async () => {
+    let given = 0;
+    let isReleased = false;
+    const files = new FileStorage(
+      new (class extends MemoryStorageDriver {
+        override async get(key: string): Promise<DriverFile> {
+          const body = async function* (): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
+            try {
+              for (; given < 1000; given += 1) yield new Uint8Array(64 * 1024);
+            } finally {
+              isReleased = true;
+            }
+          };
+          return { info: { ...(await super.head(key)), size: 1000 * 64 * 1024 }, body: body() };
+        }
+      })({ urls }),
+    );
+    await files.put('large', '');
+    const url = await files.signedUrl('large', { expiresIn: '5m' });
+    const response = await files.handler()(new Request(url));
+    const reader = (response.body ?? new ReadableStream()).getReader();
+    await reader.read();
+    await reader.read();
+    expect(given).toBeLessThan(8);
+    await reader.cancel();
+    expect([isReleased, given < 8]).toEqual([true, true]);
+  });
 
   it('a range past the end is 416 and says the size', async () => {
     const { get } = await serving();

@@ -1,5 +1,8 @@
+import { randomUUID } from 'node:crypto';
+
 import { InfrastructureError } from '../core/index.ts';
 import type { ByteRange, FileInfo } from './driver.ts';
+import { extentsOf, parseRanges } from './http-range.ts';
 import type { Grant, UrlSigner } from './signed-url.ts';
 import type { FileStorage } from './storage.ts';
 import type { StoredFile } from './stored-file.ts';
@@ -37,26 +40,70 @@ async function serve(storage: FileStorage, grant: Grant, request: Request): Prom
     const headers = { ...headersOf(info, grant), 'content-length': String(info.size) };
     return answerConditions(asked, info, headers) ?? new Response(null, { headers });
   }
-  const file = await open(storage, grant.key, request);
+  const ranges = parseRanges(asked.get('range')) ?? [];
+  const several =
+    ranges.length > 1 ? await serveSeveral(storage, grant, request, ranges) : undefined;
+  if (several) return several;
+  const file = await open(storage, grant.key, request, ranges.length === 1 ? ranges[0] : undefined);
   if (file instanceof Response) return file;
-  const { info } = file;
+  const { info, range } = file;
   const headers = headersOf(info, grant);
-  const answer = answerConditions(asked, info, headers);
-  if (answer) {
+  const refusal = answerConditions(asked, info, headers);
+  if (refusal) {
     await file.cancel();
-    return answer;
+    return refusal;
   }
-  if (!file.range)
-    return new Response(file.stream(), {
-      headers: { ...headers, 'content-length': String(info.size) },
-    });
-  const { start, end } = file.range;
+  const { start, end } = range ?? { start: 0, end: info.size - 1 };
   return new Response(file.stream(), {
-    status: 206,
+    status: range ? 206 : 200,
     headers: {
       ...headers,
       'content-length': String(end + 1 - start),
-      'content-range': `bytes ${start}-${end}/${info.size}`,
+      ...(range && { 'content-range': `bytes ${start}-${end}/${info.size}` }),
+    },
+  });
+}
+
+// Several ranges as one answer of several parts (RFC 9110 §14.6); nothing where the whole is the better answer.
+async function serveSeveral(
+  storage: FileStorage,
+  grant: Grant,
+  { headers: asked, signal }: Request,
+  ranges: readonly ByteRange[],
+): Promise<Response | undefined> {
+  const info = await storage.head(grant.key, { signal });
+  const headers = headersOf(info, grant);
+  const refusal = answerConditions(asked, info, headers);
+  if (refusal) return refusal;
+  if (!isOfVersion(asked, info)) return undefined;
+  const extents = extentsOf(ranges, info.size);
+  if (extents.length === 0) return refuse(416, { 'content-range': `bytes */${info.size}` });
+  const wanted = extents.reduce((sum, { start, end }) => sum + end + 1 - start, 0);
+  // Ranges that overlap ask for more than there is.
+  if (wanted > info.size) return undefined;
+  const boundary = randomUUID();
+  const heads = extents.map(({ start, end }) =>
+    Buffer.from(
+      `\r\n--${boundary}\r\ncontent-type: ${headers['content-type']}\r\ncontent-range: bytes ${start}-${end}/${info.size}\r\n\r\n`,
+    ),
+  );
+  const close = Buffer.from(`\r\n--${boundary}--\r\n`);
+  const parts = async function* (): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
+    for (const [index, range] of extents.entries()) {
+      yield new Uint8Array(heads[index] ?? []);
+      // Of the same version as the first, or the answer breaks off.
+      const file = await storage.get(grant.key, { range, ifMatch: info.etag, signal });
+      yield* file.stream();
+    }
+    yield new Uint8Array(close);
+  };
+  const framing = heads.reduce((sum, { length }) => sum + length, close.length);
+  return new Response(ReadableStream.from(parts()), {
+    status: 206,
+    headers: {
+      ...headers,
+      'content-type': `multipart/byteranges; boundary=${boundary}`,
+      'content-length': String(wanted + framing),
     },
   });
 }
@@ -66,22 +113,25 @@ async function open(
   storage: FileStorage,
   key: string,
   { headers, signal }: Request,
+  range: ByteRange | undefined,
 ): Promise<StoredFile | Response> {
-  const range = parseRange(headers.get('range'));
   if (!range) return await storage.get(key, { signal });
-  const ifRange = headers.get('if-range');
-  const isOfThis = (etag: string): boolean => ifRange === null || ifRange === `"${etag}"`;
   try {
     const file = await storage.get(key, { signal, range });
-    if (isOfThis(file.info.etag)) return file;
+    if (isOfVersion(headers, file.info)) return file;
     await file.cancel();
   } catch (error) {
     if (!InfrastructureError.is(error, 'invalid-argument')) throw error;
-    const { size, etag } = await storage.head(key, { signal });
-    if (isOfThis(etag)) return refuse(416, { 'content-range': `bytes */${size}` });
+    const info = await storage.head(key, { signal });
+    if (isOfVersion(headers, info)) return refuse(416, { 'content-range': `bytes */${info.size}` });
   }
   // If-Range of another version asks for the whole of this one.
   return await storage.get(key, { signal });
+}
+
+function isOfVersion(headers: Headers, { etag }: FileInfo): boolean {
+  const ifRange = headers.get('if-range');
+  return ifRange === null || ifRange === `"${etag}"`;
 }
 
 // The answer to a request whose conditions do not hold.
@@ -104,6 +154,7 @@ async function receive(storage: FileStorage, grant: Grant, request: Request): Pr
   const body = request.body ?? new Blob([]).stream();
   const info = await storage.put(grant.key, limited(body, maxSize), {
     contentType,
+    ...(grant.sha256 === undefined ? {} : { sha256: grant.sha256 }),
     signal: request.signal,
   });
   return new Response(null, { status: 201, headers: { etag: `"${info.etag}"` } });
@@ -143,15 +194,6 @@ function headersOf(info: FileInfo, grant: Grant): Record<string, string> {
   };
 }
 
-// One range, as RFC 9110 §14.2 writes it. Several, or what is no range, may be answered with the whole.
-function parseRange(header: string | null): ByteRange | undefined {
-  const [, first, last] = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? '') ?? [];
-  if (first === undefined || last === undefined || (first === '' && last === '')) return undefined;
-  if (first === '') return Number(last) === 0 ? undefined : { suffix: Number(last) };
-  if (last === '') return { start: Number(first) };
-  return Number(first) <= Number(last) ? { start: Number(first), end: Number(last) } : undefined;
-}
-
 function isModified(headers: Headers, info: FileInfo): boolean {
   const etags = headers.get('if-none-match');
   if (etags !== null) return !matches(etags, info.etag);
@@ -168,6 +210,8 @@ function statusOf(error: unknown): number {
   if (!InfrastructureError.is(error)) return 500;
   if (error.code === 'not-found') return 404;
   if (error.code === 'resource-exhausted') return 507;
+  // What was sent does not have the checksum that was signed.
+  if (error.code === 'data-loss' && error.outcome === 'not-applied') return 422;
   if (error.details['maxSize'] !== undefined) return 413;
   if (error.code === 'unavailable') return 503;
   return 500;

@@ -1,4 +1,4 @@
-import { type Clock, type ComponentOptions, systemClock } from '../core/index.ts';
+import { type Clock, systemClock } from '../core/index.ts';
 import type {
   ByteRange,
   DriverFile,
@@ -10,13 +10,15 @@ import type {
   ListPage,
   SignedPut,
   StorageDriver,
+  TransferConditions,
   WriteConditions,
 } from './driver.ts';
 import { classifyStorageFault, conditionFailed, notFound, StorageFault } from './errors.ts';
 import { compareKeys } from './key.ts';
+import { MemoryUploads } from './memory-uploads.ts';
 import { resolveRange } from './range.ts';
 import { type LocalUrlOptions, UrlSigner } from './signed-url.ts';
-import { FileStorage } from './storage.ts';
+import { FileStorage, type FileStorageOptions } from './storage.ts';
 
 /** A file as the memory adapter holds it. */
 export interface MemoryFile {
@@ -25,7 +27,7 @@ export interface MemoryFile {
 }
 
 /** Options of {@link memoryStorage}. */
-export interface MemoryStorageOptions extends ComponentOptions {
+export interface MemoryStorageOptions extends FileStorageOptions {
   /** Needed for signed URLs. */
   readonly urls?: LocalUrlOptions;
   /** Refuses, as `resource-exhausted`, what would make all files together larger. In bytes. Default: no limit. */
@@ -40,6 +42,8 @@ const capabilities = {
   atomicMove: true,
   signedUrls: true,
   handler: true,
+  signedChecksums: true,
+  resumableUploads: true,
 } as const;
 
 /** Files in the process's memory; they go with it. */
@@ -49,6 +53,7 @@ export class MemoryStorageDriver implements StorageDriver {
   readonly native: Map<string, MemoryFile> = new Map();
   readonly classify: StorageDriver['classify'] = classifyStorageFault;
   readonly signer: UrlSigner;
+  readonly uploads: MemoryUploads;
   readonly #maxBytes: number;
   readonly #clock: Clock;
   #bytes = 0;
@@ -63,6 +68,7 @@ export class MemoryStorageDriver implements StorageDriver {
     this.#maxBytes = maxBytes;
     this.#clock = clock;
     this.signer = new UrlSigner(urls, clock);
+    this.uploads = new MemoryUploads(async (key, bytes, put) => await this.put(key, bytes, put));
   }
 
   async put(
@@ -77,18 +83,18 @@ export class MemoryStorageDriver implements StorageDriver {
         : await collect(body, this.#maxBytes, signal);
     // From here to the end nothing is awaited: conditions and write are one step.
     this.#checkConditions(key, options);
-    const sha256 = options.sha256();
+    const checksums = options.checksums();
     return this.#store({
       bytes,
       info: {
         key,
         size: bytes.byteLength,
-        etag: sha256.slice(0, 32),
+        etag: checksums.sha256.slice(0, 32),
         contentType: options.contentType,
         ...(options.cacheControl === undefined ? {} : { cacheControl: options.cacheControl }),
         metadata: Object.freeze(options.metadata),
         lastModified: new Date(this.#clock.now()),
-        sha256,
+        ...checksums,
       },
     });
   }
@@ -109,19 +115,11 @@ export class MemoryStorageDriver implements StorageDriver {
     this.#remove(key);
   }
 
-  async copy(
-    from: string,
-    to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
-  ): Promise<FileInfo> {
+  async copy(from: string, to: string, conditions: TransferConditions): Promise<FileInfo> {
     return this.#copy(from, to, conditions);
   }
 
-  async move(
-    from: string,
-    to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
-  ): Promise<FileInfo> {
+  async move(from: string, to: string, conditions: TransferConditions): Promise<FileInfo> {
     const info = this.#copy(from, to, conditions);
     this.#remove(from);
     return info;
@@ -164,12 +162,15 @@ export class MemoryStorageDriver implements StorageDriver {
 
   async close(): Promise<void> {
     this.native.clear();
+    this.uploads.clear();
     this.#sorted = undefined;
     this.#bytes = 0;
   }
 
-  #copy(from: string, to: string, conditions: Pick<WriteConditions, 'ifNoneMatch'>): FileInfo {
+  #copy(from: string, to: string, conditions: TransferConditions): FileInfo {
     const { bytes, info } = this.#require(from);
+    const { ifSourceMatch = info.etag } = conditions;
+    if (ifSourceMatch !== info.etag) throw conditionFailed(from, 'ifSourceMatch');
     this.#checkConditions(to, conditions);
     return this.#store({
       bytes,

@@ -8,6 +8,7 @@ import {
   type Secret,
 } from '../core/index.ts';
 import type { DriverSignedUpload, DriverSignedUrl, SignedPut } from './driver.ts';
+import { encodeKey } from './key.ts';
 
 /** Where signed URLs of an embedded adapter lead, and with what they are signed. */
 export interface LocalUrlOptions {
@@ -24,6 +25,8 @@ export interface Grant {
   readonly contentType: string | undefined;
   readonly contentDisposition: string | undefined;
   readonly maxSize: number | undefined;
+  /** SHA-256 that an upload must have, in lower-case hex. */
+  readonly sha256: string | undefined;
 }
 
 /** Signs and verifies URLs with HMAC-SHA-256 over everything that they allow. */
@@ -85,12 +88,13 @@ export class UrlSigner {
       contentType: searchParams.get('type') ?? undefined,
       contentDisposition: searchParams.get('disposition') ?? undefined,
       maxSize: max === null ? undefined : Number(max),
+      sha256: searchParams.get('sha256') ?? undefined,
     };
   }
 
   #sign(
     key: string,
-    options: DriverSignedUrl & { readonly method: 'GET' | 'PUT'; readonly maxSize?: number },
+    options: DriverSignedUrl & Partial<DriverSignedUpload> & { readonly method: 'GET' | 'PUT' },
   ): string {
     if (!this.#baseUrl)
       throw misconfigured(
@@ -98,14 +102,15 @@ export class UrlSigner {
         'failed-precondition',
       );
     const url = new URL(this.#baseUrl);
-    url.pathname = `${url.pathname.replace(/\/$/, '')}/${key.split('/').map(encodeURIComponent).join('/')}`;
-    const { method, contentType, contentDisposition, maxSize } = options;
+    url.pathname = `${url.pathname.replace(/\/$/, '')}/${encodeKey(key)}`;
+    const { method, contentType, contentDisposition, maxSize, sha256 } = options;
     const parameters = {
       method,
       expires: String(this.#clock.now() + options.expiresIn),
       ...(contentType === undefined ? {} : { type: contentType }),
       ...(contentDisposition === undefined ? {} : { disposition: contentDisposition }),
       ...(maxSize === undefined ? {} : { max: String(maxSize) }),
+      ...(sha256 === undefined ? {} : { sha256 }),
     };
     for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
     url.searchParams.set('signature', this.#signature(key, url.searchParams).toString('base64url'));

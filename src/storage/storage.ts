@@ -12,7 +12,14 @@ import {
   toBytes,
 } from '../core/index.ts';
 import { type FileBody, prepareBody, type PreparedBody, releaseUnread } from './body.ts';
-import { detectContentType } from './content-type.ts';
+import {
+  checkDisposition,
+  checkExpectations,
+  checkFacts,
+  checkMediaType,
+  checkRange,
+} from './checks.ts';
+import { checkContentType, detectContentType } from './content-type.ts';
 import type {
   ByteRange,
   FileInfo,
@@ -20,11 +27,26 @@ import type {
   ListPage,
   SignedUpload,
   StorageDriver,
+  TransferConditions,
   WriteConditions,
 } from './driver.ts';
 import { storageHandler } from './handler.ts';
-import { checkKey, checkPrefix } from './key.ts';
+import { checkKey, checkPrefix, encodeKey } from './key.ts';
+import {
+  pickMethods,
+  readerMethods,
+  type StorageReader,
+  type StorageWriter,
+  writerMethods,
+} from './roles.ts';
 import { StoredFile } from './stored-file.ts';
+import {
+  createUpload,
+  type CreateUploadOptions,
+  resumeUpload,
+  type Upload,
+  type UploadHost,
+} from './upload.ts';
 
 /** Options of {@link FileStorage.put}. */
 export interface PutOptions extends WriteConditions, CallOptions {
@@ -34,13 +56,20 @@ export interface PutOptions extends WriteConditions, CallOptions {
   readonly cacheControl?: string;
   /**
    * The caller's own facts: names of lower-case letters, digits and dashes; values of printable ASCII
-   * without spaces around them; 1,920 bytes in all (S3's limit, less what the adapter keeps there).
+   * without spaces around them; 1,856 bytes in all (S3's limit, less what the adapter keeps there).
    */
   readonly metadata?: Readonly<Record<string, string>>;
   /** In bytes. A body of another length is refused, and nothing is stored. */
   readonly size?: number;
   /** In hex. A body with another checksum is refused as `data-loss`, and nothing is stored. */
   readonly sha256?: string;
+  /** CRC-32 (that of zlib, gzip and ZIP) in eight hex digits. As `sha256`. */
+  readonly crc32?: string;
+  /**
+   * Whether a `contentType` that the first bytes contradict is refused as `invalid-argument`: a web page that says it is a picture, for
+   * instance. Text has no signature, so that any text passes for any type of text. Default: no.
+   */
+  readonly verifyContentType?: boolean;
 }
 
 /** Options of {@link FileStorage.get}. */
@@ -81,6 +110,17 @@ export interface SignedUploadOptions {
   readonly maxSize: ByteSize;
   /** The type that must be sent. */
   readonly contentType: string;
+  /** SHA-256 in hex of what must be sent. Where the adapter has `signedChecksums`. */
+  readonly sha256?: string;
+}
+
+/** Options of {@link FileStorage}. */
+export interface FileStorageOptions extends ComponentOptions {
+  /**
+   * Where files can be read by everybody, such as a CDN before a bucket: `https://cdn.example.com/files`. Default: where the engine
+   * itself serves them, if it does.
+   */
+  readonly publicBaseUrl?: string;
 }
 
 // Compile-time refusal of a call on an adapter whose literal capability is false.
@@ -93,16 +133,11 @@ type UploadOf<AnyDriver extends StorageDriver> = AnyDriver extends {
   ? Upload
   : SignedUpload;
 
+// S3's limit.
+const deletesInOneCall = 1000;
 // As many connections as a vendor's client commonly keeps to one host are 50; other calls need some of them.
 const deletesAtOnce = 32;
 const longestSignature = 7 * 24 * 3600 * 1000;
-// S3's limit of 2 KiB, less what the adapter keeps there.
-const maxMetadataBytes = 1920;
-const metadataName = /^[a-z0-9][a-z0-9-]{0,127}$/;
-const printable = /^[\u0020-\u007e]*$/;
-const mediaType =
-  /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:\s*;\s*[\w!#$&^.+-]+=(?:[\w!#$&^.+-]+|"[\w !#-[\]-~]*"))*$/;
-
 /**
  * Files by key, on any adapter. Keys are relative, with slashes between their segments.
  *
@@ -113,8 +148,18 @@ const mediaType =
 export class FileStorage<
   AnyDriver extends StorageDriver = StorageDriver,
 > extends Component<AnyDriver> {
-  constructor(driver: AnyDriver, options?: ComponentOptions) {
+  readonly #publicBaseUrl: string | undefined;
+
+  /** Throws `invalid-argument` for a `publicBaseUrl` that is no URL. */
+  constructor(driver: AnyDriver, options: FileStorageOptions = {}) {
     super('storage', driver, options);
+    const { publicBaseUrl } = options;
+    if (publicBaseUrl !== undefined && !URL.canParse(publicBaseUrl))
+      throw invalidArgument(
+        this.#origin('publicUrl'),
+        'publicBaseUrl is not a URL: give where files can be read, such as https://cdn.example.com/files',
+      );
+    this.#publicBaseUrl = publicBaseUrl?.replace(/\/$/, '');
   }
 
   /**
@@ -125,7 +170,8 @@ export class FileStorage<
   async put(key: string, body: FileBody, options: PutOptions = {}): Promise<FileInfo> {
     const origin = this.#origin('put');
     checkKey(key, origin);
-    checkPutOptions(options, origin);
+    checkFacts(options, origin);
+    checkExpectations(options, origin);
     this.#checkConditions(options, origin);
     const { contentType, cacheControl, metadata = {}, signal } = options;
     const attributes: Record<string, unknown> = { key };
@@ -142,7 +188,7 @@ export class FileStorage<
           ...(cacheControl === undefined ? {} : { cacheControl }),
           metadata: { ...metadata },
           size: prepared.size,
-          sha256: prepared.sha256,
+          checksums: prepared.checksums,
           ...pickConditions(options),
         },
         current,
@@ -152,10 +198,12 @@ export class FileStorage<
     };
     let wasRead = false;
     const attempt = async (current: AbortSignal | undefined): Promise<FileInfo> => {
-      const { size, sha256 } = options;
+      const { size, sha256, crc32 } = options;
       wasRead = true;
-      const prepared = await prepareBody(body, { size, sha256, signal: current }, origin);
+      const prepared = await prepareBody(body, { size, sha256, crc32, signal: current }, origin);
       try {
+        if (options.verifyContentType === true && contentType !== undefined)
+          await checkContentType(contentType, prepared.sample, origin);
         return await store(prepared, current);
       } catch (error) {
         throw prepared.isReplayable ? error : unrepeatable(this.wrap(error, 'put', current));
@@ -250,6 +298,23 @@ export class FileStorage<
     );
   }
 
+  /**
+   * Deletes files; deleting what is not there is no error. Not one step: a failure may leave some, and calling again deletes the rest.
+   */
+  async deleteMany(keys: Iterable<string>, { signal }: CallOptions = {}): Promise<void> {
+    const origin = this.#origin('deleteMany');
+    const all = [...new Set(keys)];
+    for (const key of all) checkKey(key, origin);
+    await this.run(
+      'deleteMany',
+      { count: all.length },
+      { signal, guarded: false },
+      async (current) => {
+        await this.#deleteAll('deleteMany', all, current);
+      },
+    );
+  }
+
   /** Deletes every file whose key starts with the prefix, and tells how many. Not one step: a failure may leave some. */
   async deletePrefix(prefix: string, { signal }: CallOptions = {}): Promise<number> {
     const origin = this.#origin('deletePrefix');
@@ -273,7 +338,8 @@ export class FileStorage<
             async (inTime) =>
               await this.driver.list({ prefix, delimiter: undefined, after, limit: 1000 }, inTime),
           );
-          await this.#deleteAll(page.files, current);
+          const keys = page.files.map(({ key }) => key);
+          await this.#deleteAll('deletePrefix', keys, current);
           deleted += page.files.length;
           attributes['deleted'] = deleted;
           after = page.next;
@@ -285,13 +351,19 @@ export class FileStorage<
   }
 
   // Settles when none of its calls is under way any more.
-  async #deleteAll(files: readonly ListedFile[], signal: AbortSignal | undefined): Promise<void> {
-    const queue = files.values();
+  async #deleteAll(
+    name: string,
+    keys: readonly string[],
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const inOneCall = this.driver.deleteMany ? deletesInOneCall : 1;
+    // One iterator for all workers: each file is taken once.
+    const queue = chunked(keys, inOneCall);
     const work = async (): Promise<void> => {
-      // One iterator for all workers: each file is taken once.
-      for (const { key } of queue) {
-        await this.guard('deletePrefix', { signal, repeatable: true }, async (inTime) => {
-          await this.driver.delete(key, {}, inTime);
+      for (const some of queue) {
+        await this.guard(name, { signal, repeatable: true }, async (inTime) => {
+          if (this.driver.deleteMany) await this.driver.deleteMany(some, inTime);
+          else for (const key of some) await this.driver.delete(key, {}, inTime);
         });
       }
     };
@@ -300,23 +372,26 @@ export class FileStorage<
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 
-  /** Copies a file with its metadata. Throws `already-exists` when `ifNoneMatch: '*'` does not hold. */
+  /**
+   * Copies a file with its metadata. Throws `already-exists` when `ifNoneMatch: '*'` does not hold, `failed-precondition` when
+   * `ifSourceMatch` does not.
+   */
   async copy(
     from: string,
     to: string,
-    options: Pick<WriteConditions, 'ifNoneMatch'> & CallOptions = {},
+    options: TransferConditions & CallOptions = {},
   ): Promise<FileInfo> {
     return await this.#transfer('copy', { from, to }, options);
   }
 
   /**
    * Moves a file with its metadata. Where the adapter's `atomicMove` is false, a crash may leave both, but never neither. Throws
-   * `already-exists` when `ifNoneMatch: '*'` does not hold.
+   * as {@link FileStorage.copy} does.
    */
   async move(
     from: string,
     to: string,
-    options: Pick<WriteConditions, 'ifNoneMatch'> & CallOptions = {},
+    options: TransferConditions & CallOptions = {},
   ): Promise<FileInfo> {
     return await this.#transfer('move', { from, to }, options);
   }
@@ -353,6 +428,65 @@ export class FileStorage<
     }
   }
 
+  /**
+   * Begins an upload in parts, which another process can go on with. Throws `invalid-argument` for a mistake in the options; whether the
+   * conditions hold is seen when it is completed.
+   *
+   * @example
+   * const upload = await files.createUpload('films/cat.mp4');
+   * for (const [index, part] of parts.entries()) await upload.putPart(index + 1, part);
+   * await upload.complete();
+   */
+  async createUpload(
+    this: Needs<AnyDriver['capabilities']['resumableUploads'], FileStorage<AnyDriver>>,
+    key: string,
+    options: CreateUploadOptions = {},
+  ): Promise<Upload> {
+    const self = this as FileStorage<AnyDriver>;
+    const origin = self.#origin('createUpload');
+    checkKey(key, origin);
+    self.#checkConditions(options, origin);
+    const host = self.#uploadHost(origin);
+    const contentType = options.contentType ?? (await detectContentType(new Uint8Array(), key));
+    return await createUpload(host, key, { ...options, ...pickConditions(options) }, contentType);
+  }
+
+  /** Goes on with an upload by its token. Does no I/O: whether it is still there shows at the first call. */
+  resumeUpload(
+    this: Needs<AnyDriver['capabilities']['resumableUploads'], FileStorage<AnyDriver>>,
+    token: string,
+  ): Upload {
+    const self = this as FileStorage<AnyDriver>;
+    return resumeUpload(self.#uploadHost(self.#origin('resumeUpload')), token);
+  }
+
+  /**
+   * The URL by which everybody can read the file, if its owner lets them: by `publicBaseUrl`, else where the engine serves it. Neither
+   * checks nor changes who may. Throws `failed-precondition` where there is no such place.
+   */
+  async publicUrl(key: string): Promise<string> {
+    const origin = this.#origin('publicUrl');
+    checkKey(key, origin);
+    if (this.#publicBaseUrl !== undefined) return `${this.#publicBaseUrl}/${encodeKey(key)}`;
+    const url = await this.driver.publicUrl?.(key);
+    if (url !== undefined) return url;
+    throw new InfrastructureError({
+      code: 'failed-precondition',
+      ...origin,
+      message: `the ${this.adapter} adapter serves nothing to everybody: give publicBaseUrl, or use signedUrl`,
+    });
+  }
+
+  /** This storage as something that can only be read, for code that has no business to write. */
+  reader(): StorageReader {
+    return pickMethods(this, readerMethods);
+  }
+
+  /** This storage as something that can only be written, for code that has no business to read. */
+  writer(): StorageWriter {
+    return pickMethods(this, writerMethods);
+  }
+
   /** A URL by which anybody can read the file until it expires. Does not check that the file is there. */
   async signedUrl(
     this: Needs<AnyDriver['capabilities']['signedUrls'], FileStorage<AnyDriver>>,
@@ -362,12 +496,7 @@ export class FileStorage<
     const self = this as FileStorage<AnyDriver>;
     const { contentType, contentDisposition } = options;
     const origin = self.#origin('signedUrl');
-    if (contentDisposition !== undefined && !printable.test(contentDisposition)) {
-      throw invalidArgument(
-        origin,
-        "contentDisposition is not printable ASCII: write other characters as RFC 8187's filename*",
-      );
-    }
+    if (contentDisposition !== undefined) checkDisposition(contentDisposition, origin);
     return await self.#sign(key, options, origin, async (expiresIn) => {
       return await self.driver.signUrl?.(key, {
         expiresIn,
@@ -387,16 +516,20 @@ export class FileStorage<
     options: SignedUploadOptions,
   ): Promise<UploadOf<AnyDriver>> {
     const self = this as FileStorage<AnyDriver>;
-    const { contentType } = options;
+    const { contentType, sha256 } = options;
+    const origin = self.#origin('signedUpload');
     const maxSize = toBytes(options.maxSize);
-    const upload = await self.#sign(
-      key,
-      options,
-      self.#origin('signedUpload'),
-      async (expiresIn) => {
-        return await self.driver.signUpload?.(key, { expiresIn, contentType, maxSize });
-      },
-    );
+    if (sha256 !== undefined) {
+      requireCapability(self.driver.capabilities, 'signedChecksums', origin);
+      checkExpectations({ sha256 }, origin);
+    }
+    const upload = await self.#sign(key, options, origin, async (expiresIn) => {
+      const request = { expiresIn, contentType, maxSize };
+      return await self.driver.signUpload?.(key, {
+        ...request,
+        ...(sha256 === undefined ? {} : { sha256: sha256.toLowerCase() }),
+      });
+    });
     // It is what this driver's own signUpload gave.
     return upload as UploadOf<AnyDriver>;
   }
@@ -439,12 +572,13 @@ export class FileStorage<
   async #transfer(
     name: 'copy' | 'move',
     { from, to }: { readonly from: string; readonly to: string },
-    options: Pick<WriteConditions, 'ifNoneMatch'> & CallOptions,
+    options: TransferConditions & CallOptions,
   ): Promise<FileInfo> {
     const origin = this.#origin(name);
     checkKey(from, origin);
     checkKey(to, origin);
-    this.#checkConditions(options, origin);
+    const { ifNoneMatch, ifSourceMatch } = options;
+    this.#checkConditions({ ...(ifNoneMatch && { ifNoneMatch }) }, origin);
     if (from === to)
       throw invalidArgument(
         origin,
@@ -454,8 +588,31 @@ export class FileStorage<
       name,
       { from, to },
       { signal: options.signal },
-      async (signal) => await this.driver[name](from, to, pickConditions(options), signal),
+      async (signal) =>
+        await this.driver[name](
+          from,
+          to,
+          {
+            ...(ifNoneMatch && { ifNoneMatch }),
+            ...(ifSourceMatch === undefined ? {} : { ifSourceMatch: unquoted(ifSourceMatch) }),
+          },
+          signal,
+        ),
     );
+  }
+
+  #uploadHost(origin: ErrorOrigin): UploadHost {
+    requireCapability(this.driver.capabilities, 'resumableUploads', origin);
+    if (!this.driver.uploads)
+      throw new TypeError('the driver declares resumableUploads and has no uploads');
+    const { component, adapter } = this;
+    return {
+      component,
+      adapter,
+      uploads: this.driver.uploads,
+      run: async (name, attributes, options, fn) => await this.run(name, attributes, options, fn),
+      guard: async (name, options, fn) => await this.guard(name, options, fn),
+    };
   }
 
   #checkConditions(conditions: WriteConditions, origin: ErrorOrigin): void {
@@ -469,6 +626,10 @@ export class FileStorage<
   #origin(name: string): ErrorOrigin & { readonly operation: string } {
     return { component: this.component, adapter: this.adapter, operation: name };
   }
+}
+
+function* chunked<Item>(items: readonly Item[], size: number): Generator<readonly Item[], void> {
+  for (let start = 0; start < items.length; start += size) yield items.slice(start, start + size);
 }
 
 // A stream is used up by its first attempt: repeating the call would store less than it was given.
@@ -497,61 +658,4 @@ function pickConditions({ ifMatch, ifNoneMatch }: WriteConditions): WriteConditi
 // An etag may come back as HTTP writes it.
 function unquoted(etag: string): string {
   return etag.replace(/^(?:W\/)?"(.*)"$/, '$1');
-}
-
-function checkMediaType(contentType: string, origin: ErrorOrigin): void {
-  if (contentType.length <= 255 && mediaType.test(contentType)) return;
-  throw invalidArgument(
-    origin,
-    `${JSON.stringify(contentType.slice(0, 100))} is not a content type: write it as type/subtype`,
-  );
-}
-
-function checkPutOptions(options: PutOptions, origin: ErrorOrigin): void {
-  const { contentType, cacheControl, metadata = {}, size, sha256 } = options;
-  if (contentType !== undefined) checkMediaType(contentType, origin);
-  if (cacheControl !== undefined && !printable.test(cacheControl))
-    throw invalidArgument(origin, 'cacheControl is not printable ASCII');
-  if (size !== undefined && !(Number.isSafeInteger(size) && size >= 0))
-    throw invalidArgument(origin, `size ${size} is not a number of bytes`);
-  if (sha256 !== undefined && !/^[0-9a-f]{64}$/i.test(sha256))
-    throw invalidArgument(origin, 'sha256 is not 64 hexadecimal digits');
-  let length = 0;
-  for (const [name, value] of Object.entries(metadata)) {
-    if (!metadataName.test(name))
-      throw invalidArgument(
-        origin,
-        `the metadata name ${JSON.stringify(name)} is not made of lower-case letters, digits and dashes`,
-      );
-    if (typeof value !== 'string' || !printable.test(value) || value !== value.trim()) {
-      throw invalidArgument(
-        origin,
-        `the value of metadata "${name}" is not printable ASCII without spaces around it: encode it, for example with encodeURIComponent`,
-      );
-    }
-    length += name.length + value.length;
-  }
-  if (length > maxMetadataBytes)
-    throw invalidArgument(
-      origin,
-      `the metadata has ${length} bytes, more than ${maxMetadataBytes}: store it as a file of its own`,
-    );
-}
-
-function checkRange(range: ByteRange, origin: ErrorOrigin): void {
-  const numbers = [range.start, range.end, range.suffix].filter((value) => value !== undefined);
-  const isWhole = numbers.every((value) => Number.isSafeInteger(value) && value >= 0);
-  const isOrdered =
-    range.start === undefined || range.end === undefined || range.start <= range.end;
-  if (
-    isWhole &&
-    isOrdered &&
-    range.suffix !== 0 &&
-    (range.start === undefined) !== (range.suffix === undefined)
-  )
-    return;
-  throw invalidArgument(
-    origin,
-    `${JSON.stringify(range)} is not a range: give start and end, start alone, or suffix, in bytes`,
-  );
 }

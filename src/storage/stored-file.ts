@@ -1,7 +1,6 @@
-import { createHash, hash } from 'node:crypto';
-
 import { InfrastructureError } from '../core/index.ts';
-import type { DriverFile, FileInfo } from './driver.ts';
+import { ChecksumDigest, checksumsOf } from './checksums.ts';
+import type { Checksums, DriverFile, FileInfo } from './driver.ts';
 
 const pieceBytes = 64 * 1024;
 
@@ -35,7 +34,7 @@ export class StoredFile implements AsyncDisposable {
   async bytes(): Promise<Uint8Array<ArrayBuffer>> {
     const body = this.#take();
     if (body instanceof Uint8Array) {
-      if (this.#isWhole) this.#verify(() => hash('sha256', body, 'hex'));
+      if (this.#isVerifiable) this.#verify(checksumsOf(body));
       return body;
     }
     const chunks: Uint8Array[] = [];
@@ -114,8 +113,9 @@ export class StoredFile implements AsyncDisposable {
     await this.cancel();
   }
 
-  get #isWhole(): boolean {
-    return this.range === undefined && this.info.sha256 !== undefined;
+  get #isVerifiable(): boolean {
+    const { sha256, crc32 } = this.info;
+    return this.range === undefined && (sha256 !== undefined || crc32 !== undefined);
   }
 
   #take(): DriverFile['body'] {
@@ -134,7 +134,7 @@ export class StoredFile implements AsyncDisposable {
     body: AsyncIterable<Uint8Array<ArrayBuffer>>,
   ): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
     const { signal, wrap } = this.#options;
-    const digest = this.#isWhole ? createHash('sha256') : undefined;
+    const digest = this.#isVerifiable ? new ChecksumDigest() : undefined;
     try {
       for await (const chunk of body) {
         signal?.throwIfAborted();
@@ -144,19 +144,21 @@ export class StoredFile implements AsyncDisposable {
     } catch (error) {
       throw wrap(error);
     }
-    if (digest) this.#verify(() => digest.digest('hex'));
+    if (digest) this.#verify(digest.digest());
   }
 
-  #verify(actual: () => string): void {
-    const sha256 = actual();
-    if (sha256 === this.info.sha256) return;
+  #verify(actual: Checksums): void {
+    const { key, sha256, crc32 } = this.info;
+    const [title, expected, found] =
+      sha256 === undefined ? ['CRC-32', crc32, actual.crc32] : ['SHA-256', sha256, actual.sha256];
+    if (expected === found) return;
     throw this.#options.wrap(
       new InfrastructureError({
         code: 'data-loss',
         component: 'storage',
         operation: 'get',
-        message: `${JSON.stringify(this.info.key)} is corrupt: its SHA-256 is not the one it was stored with. Restore it from a copy`,
-        details: { key: this.info.key, expected: this.info.sha256, actual: sha256 },
+        message: `${JSON.stringify(key)} is corrupt: its ${title} is not the one it was stored with. Restore it from a copy`,
+        details: { key, expected, actual: found },
       }),
     );
   }

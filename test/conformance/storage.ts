@@ -16,12 +16,18 @@ const folders = new WeakMap<FileStorage, string>();
 const buckets = new WeakMap<FileStorage, TestBucket>();
 const { missing: s3Missing } = await service('s3');
 
+// Nobody listens there: the suite hands requests for it to the storage's own handler.
+const urls = {
+  baseUrl: 'https://files.example.com/served',
+  secret: 'a secret of at least thirty-two characters',
+};
+
 /** Every storage adapter. */
 export const storagePort: RegisteredPort = port(storageConformance, [
   {
     adapter: 'memory',
     capabilities: memoryStorage().capabilities,
-    create: async () => memoryStorage(),
+    create: async () => memoryStorage({ urls }),
     dispose: async (storage) => {
       await storage.close();
     },
@@ -31,7 +37,7 @@ export const storagePort: RegisteredPort = port(storageConformance, [
     capabilities: diskStorage({ directory: 'unused' }).capabilities,
     create: async () => {
       const directory = await mkdtemp(path.join(tmpdir(), 'underpin-storage-'));
-      const storage = diskStorage({ directory });
+      const storage = diskStorage({ directory, urls });
       folders.set(storage, directory);
       return storage;
     },

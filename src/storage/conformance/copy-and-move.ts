@@ -90,4 +90,19 @@ export const transferCases: readonly Case[] = [
       assert.deepEqual(await keysOf(storage), ['b'], 'not in one step, but moved all the same');
     },
   },
+  {
+    id: 'copy and move › with ifSourceMatch take only the version it names',
+    async run(storage) {
+      const { etag: old } = await storage.put('a', 'old');
+      const { etag } = await storage.put('a', 'new');
+      await storage.put('b', 'there');
+      await refused('failed-precondition', storage.copy('a', 'b', { ifSourceMatch: old }));
+      await refused('failed-precondition', storage.move('a', 'b', { ifSourceMatch: old }));
+      assert.deepEqual([await textOf(storage, 'a'), await textOf(storage, 'b')], ['new', 'there']);
+      await storage.copy('a', 'b', { ifSourceMatch: `"${etag}"` });
+      await storage.move('a', 'c', { ifSourceMatch: etag });
+      assert.deepEqual([await textOf(storage, 'b'), await textOf(storage, 'c')], ['new', 'new']);
+      await refused('not-found', storage.move('a', 'd', { ifSourceMatch: etag }));
+    },
+  },
 ];

@@ -46,6 +46,35 @@ export const removeCases: readonly Case[] = [
     },
   },
   {
+    id: 'deleteMany › deletes what is named, whether it is there or not, and nothing else',
+    async run(storage) {
+      for (const key of ['a', 'b/c', 'b/d', 'größe & mehr', 'keep']) await storage.put(key, key);
+      await storage.deleteMany(['a', 'nope', 'b/c', 'a', 'größe & mehr', 'deep/nope']);
+      assert.deepEqual(await keysOf(storage), ['b/d', 'keep']);
+      await storage.deleteMany([]);
+      await storage.deleteMany(new Set(['keep']));
+      assert.deepEqual(await keysOf(storage), ['b/d']);
+    },
+  },
+  {
+    id: 'deleteMany › more than a request of the engine holds are all deleted',
+    async run(storage) {
+      const keys = Array.from({ length: 1105 }, (_, index) => `many/${index}`);
+      await Promise.all(keys.map(async (key) => await storage.put(key, 'x')));
+      await storage.put('keep', 'x');
+      await storage.deleteMany(keys);
+      assert.deepEqual(await keysOf(storage), ['keep']);
+    },
+  },
+  {
+    id: 'deleteMany › a bad key among them is refused before anything is deleted',
+    async run(storage) {
+      await storage.put('a', 'x');
+      await refused('invalid-argument', storage.deleteMany(['a', '../b']));
+      assert.equal(await storage.exists('a'), true);
+    },
+  },
+  {
     id: 'deletePrefix › deletes what starts with it, across pages, and nothing else',
     async run(storage) {
       await Promise.all(

@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 
-import { type Case, chunksOf, refused } from './support.ts';
+import { bytesOf, type Case, chunksOf, refused, sha256Of } from './support.ts';
+
+const png = Uint8Array.from([
+  0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 0x0d, 0x49, 0x48, 0x44, 0x52, 0, 0, 0, 1,
+]);
 
 /** What is kept beside the content. */
 export const typesCases: readonly Case[] = [
   {
     id: 'content type › is told by the first bytes, whatever the key says',
     async run(storage) {
-      const png = Uint8Array.from([
-        0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 0x0d, 0x49, 0x48, 0x44, 0x52, 0, 0,
-        0, 1,
-      ]);
       assert.equal((await storage.put('picture.txt', png)).contentType, 'image/png');
       assert.equal((await storage.put('picture', chunksOf(png, 3))).contentType, 'image/png');
     },
@@ -39,6 +39,57 @@ export const typesCases: readonly Case[] = [
       for (const contentType of ['', 'text', 'text/plain\r\nx: y', 'text/plain; a', 'ü/x']) {
         await refused('invalid-argument', storage.put('a', 'x', { contentType }), contentType);
       }
+    },
+  },
+  {
+    id: 'content type › one that the bytes contradict is refused where that is asked',
+    async run(storage) {
+      const verified = { verifyContentType: true };
+      const page = '<!doctype html><script>alert(1)</script>';
+      await storage.put('a', png, { contentType: 'image/png', ...verified });
+      await storage.put('b', 'a,b\n', { contentType: 'text/csv; charset=utf-8', ...verified });
+      await storage.put('c', '{}', { contentType: 'application/json', ...verified });
+      for (const [contentType, body] of [
+        ['image/png', page],
+        ['image/jpeg', png],
+        ['text/plain', png],
+        ['application/pdf', new Uint8Array()],
+      ] as const) {
+        for (const content of [body, chunksOf(typeof body === 'string' ? bytesOf(body) : body, 7)])
+          await refused(
+            'invalid-argument',
+            storage.put('d', content, { contentType, ...verified }),
+            contentType,
+          );
+      }
+      assert.equal(await storage.exists('d'), false);
+      await storage.put('d', page, { contentType: 'image/png' });
+    },
+  },
+  {
+    id: 'checksums › of what is at hand are held, whatever form it is in',
+    async run(storage) {
+      const held = { sha256: sha256Of('hello'), crc32: '3610a686' };
+      for (const body of ['hello', bytesOf('hello'), chunksOf(bytesOf('hello'), 2)]) {
+        const { sha256, crc32 } = await storage.put('a', body);
+        assert.deepEqual({ sha256, crc32 }, held);
+        const head = await storage.head('a');
+        assert.deepEqual({ sha256: head.sha256, crc32: head.crc32 }, held);
+      }
+      await storage.copy('a', 'b');
+      assert.equal((await storage.head('b')).crc32, held.crc32);
+    },
+  },
+  {
+    id: 'checksums › a body with another CRC-32 is data-loss, and nothing is stored',
+    async run(storage) {
+      await storage.put('a', 'hello', { crc32: '3610A686' });
+      for (const body of ['hellp', chunksOf(bytesOf('hellp'), 2)]) {
+        const error = await refused('data-loss', storage.put('b', body, { crc32: '3610a686' }));
+        assert.equal(error.outcome, 'not-applied');
+      }
+      assert.equal(await storage.exists('b'), false);
+      await refused('invalid-argument', storage.put('b', 'x', { crc32: 'abc' }));
     },
   },
   {

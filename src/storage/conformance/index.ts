@@ -10,6 +10,9 @@ import { conditionsCases } from './conditions.ts';
 import { listCases } from './list.ts';
 import { keysCases } from './keys.ts';
 import { lifeCases } from './lifecycle.ts';
+import { rolesCases } from './roles.ts';
+import { signedUrlsCases } from './signed-urls.ts';
+import { uploadsCases } from './uploads.ts';
 
 /** The rules of the storage port. Each adapter is held to all of them. */
 export const storageConformance: ConformanceSuite<FileStorage, keyof StorageCapabilities> = {
@@ -24,5 +27,8 @@ export const storageConformance: ConformanceSuite<FileStorage, keyof StorageCapa
     ...listCases,
     ...keysCases,
     ...lifeCases,
+    ...uploadsCases,
+    ...signedUrlsCases,
+    ...rolesCases,
   ],
 };

@@ -2,11 +2,24 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 
 import { type ConformanceCase, type ErrorCode, InfrastructureError } from '../../core/index.ts';
-import type { StorageCapabilities } from '../driver.ts';
+import type { SignedUpload, StorageCapabilities } from '../driver.ts';
 import type { FileStorage } from '../storage.ts';
 
 /** A rule of the storage port. */
 export type Case = ConformanceCase<FileStorage, keyof StorageCapabilities>;
+
+/** These cases, of which each needs this capability too, with the inverse rule of an adapter that lacks something. */
+export function requiring(
+  capability: keyof StorageCapabilities,
+  unsupported: (storage: FileStorage) => Promise<void>,
+  cases: readonly Case[],
+): readonly Case[] {
+  return cases.map((one) => ({
+    unsupported,
+    ...one,
+    requires: [capability, ...(one.requires ?? [])],
+  }));
+}
 
 /** Fails unless the promise is rejected with an error of this code, and gives that error. */
 export async function refused(
@@ -59,6 +72,35 @@ export async function* failingAfter(
 ): AsyncGenerator<Uint8Array, void> {
   yield bytes;
   throw error;
+}
+
+/** Answers a request for a signed URL: by the storage's own handler, or by the engine that the URL leads to. */
+export async function send(
+  storage: FileStorage,
+  url: string,
+  init: RequestInit = {},
+): Promise<Response> {
+  return storage.capabilities.handler
+    ? await storage.handler()(new Request(url, init))
+    : await fetch(url, init);
+}
+
+/** Sends content as a client that was given a signed upload does. */
+export async function sendUpload(
+  storage: FileStorage,
+  upload: SignedUpload,
+  content: string,
+): Promise<Response> {
+  if (upload.method === 'PUT')
+    return await send(storage, upload.url, {
+      method: 'PUT',
+      headers: upload.headers,
+      body: content,
+    });
+  const form = new FormData();
+  for (const [name, value] of Object.entries(upload.fields)) form.set(name, value);
+  form.set('file', new Blob([content]));
+  return await send(storage, upload.url, { method: 'POST', body: form });
 }
 
 /** SHA-256 in hex. */

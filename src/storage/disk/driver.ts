@@ -1,4 +1,4 @@
-import { createHash, hash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
 import {
   access,
@@ -24,9 +24,11 @@ import {
   syncDirectory,
   systemErrorCode,
 } from '../../core/index.ts';
+import { ChecksumDigest, checksumsOf } from '../checksums.ts';
 import { detectContentType } from '../content-type.ts';
 import type {
   ByteRange,
+  Checksums,
   DriverFile,
   DriverList,
   DriverPut,
@@ -36,6 +38,7 @@ import type {
   ListPage,
   SignedPut,
   StorageDriver,
+  TransferConditions,
   WriteConditions,
 } from '../driver.ts';
 import { classifyStorageFault, conditionFailed, notFound, StorageFault } from '../errors.ts';
@@ -68,6 +71,8 @@ const capabilities = {
   atomicMove: true,
   signedUrls: true,
   handler: true,
+  signedChecksums: true,
+  resumableUploads: false,
 } as const;
 
 // Up to this size one read is cheaper than a stream.
@@ -167,7 +172,7 @@ export class DiskStorageDriver implements StorageDriver {
           contentType: options.contentType,
           ...(options.cacheControl === undefined ? {} : { cacheControl: options.cacheControl }),
           metadata: options.metadata,
-          sha256: options.sha256(),
+          ...options.checksums(),
         };
         version = await this.#sidecars.create(this.#clock.now(), sidecar);
         await handle.utimes(Sidecars.modificationTime(version), Sidecars.modificationTime(version));
@@ -240,17 +245,25 @@ export class DiskStorageDriver implements StorageDriver {
   async copy(
     from: string,
     to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+    conditions: TransferConditions,
     signal?: AbortSignal,
   ): Promise<FileInfo> {
     const { info, body } = await this.get(from, undefined);
-    const { key: _, etag: __, lastModified: ___, sha256, ...facts } = info;
-    const source = sha256 === undefined ? digesting(body) : { body, sha256: () => sha256 };
+    const { ifNoneMatch, ifSourceMatch = info.etag } = conditions;
+    if (ifSourceMatch !== info.etag) {
+      if (body instanceof FileChunks) await body.return();
+      throw conditionFailed(from, 'ifSourceMatch');
+    }
+    const { key: _, etag: __, lastModified: ___, sha256, crc32, ...facts } = info;
+    const source =
+      sha256 === undefined || crc32 === undefined
+        ? digesting(body)
+        : { body, checksums: () => ({ sha256, crc32 }) };
     try {
       return await this.put(
         to,
         source.body,
-        { ...conditions, ...facts, sha256: source.sha256 },
+        { ...(ifNoneMatch && { ifNoneMatch }), ...facts, checksums: source.checksums },
         signal,
       );
     } finally {
@@ -258,25 +271,30 @@ export class DiskStorageDriver implements StorageDriver {
     }
   }
 
-  async move(
-    from: string,
-    to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
-  ): Promise<FileInfo> {
+  async move(from: string, to: string, conditions: TransferConditions): Promise<FileInfo> {
     const [source, target] = [this.#paths.file(from), this.#paths.file(to)];
     await this.#paths.checkFolder(path.dirname(target));
     return await this.#exclusively([from, to], async () => {
       const stats = await this.#stat(from);
       if (!stats) throw notFound(from);
-      const { size, etag: _, lastModified: __, sha256, ...facts } = await this.#info(from, stats);
+      const {
+        size,
+        etag,
+        lastModified: _,
+        sha256,
+        crc32,
+        ...facts
+      } = await this.#info(from, stats);
+      if (conditions.ifSourceMatch !== undefined && conditions.ifSourceMatch !== etag)
+        throw conditionFailed(from, 'ifSourceMatch');
       const version = Sidecars.versionOf(stats);
-      if (sha256 === undefined) {
+      if (sha256 === undefined || crc32 === undefined) {
         // Somebody else wrote it: there are no facts to take along.
         await this.#place(source, to, conditions);
         await this.#leave(source, from, conditions);
         return await this.#info(to, stats);
       }
-      const sidecar: Sidecar = { ...facts, key: to, sha256 };
+      const sidecar: Sidecar = { ...facts, key: to, sha256, crc32 };
       await this.#sidecars.write(version, sidecar, { replace: true });
       try {
         await this.#place(source, to, conditions);
@@ -529,13 +547,13 @@ function bothFileAndFolder(key: string): StorageFault {
   });
 }
 
-// The checksum of a body that has none yet, once it has been read to its end.
+// The checksums of a body that has none yet, once it has been read to its end.
 function digesting(body: DriverFile['body']): {
   readonly body: Uint8Array | AsyncIterable<Uint8Array>;
-  readonly sha256: () => string;
+  readonly checksums: () => Checksums;
 } {
-  if (body instanceof Uint8Array) return { body, sha256: () => hash('sha256', body, 'hex') };
-  const digest = createHash('sha256');
+  if (body instanceof Uint8Array) return { body, checksums: () => checksumsOf(body) };
+  const digest = new ChecksumDigest();
   return {
     body: (async function* () {
       for await (const chunk of body) {
@@ -543,7 +561,7 @@ function digesting(body: DriverFile['body']): {
         yield chunk;
       }
     })(),
-    sha256: () => digest.digest('hex'),
+    checksums: () => digest.digest(),
   };
 }
 

@@ -1,11 +1,10 @@
-import type { ComponentOptions } from '../../core/index.ts';
-import { FileStorage } from '../storage.ts';
+import { FileStorage, type FileStorageOptions } from '../storage.ts';
 import { type DiskDriverOptions, DiskStorageDriver } from './driver.ts';
 
 export { DiskStorageDriver };
 
 /** Options of {@link diskStorage}. */
-export interface DiskStorageOptions extends DiskDriverOptions, ComponentOptions {}
+export interface DiskStorageOptions extends DiskDriverOptions, FileStorageOptions {}
 
 /**
  * Files in a folder of this machine, at their keys: `photos/cat.jpg` is the file `photos/cat.jpg`.

@@ -14,6 +14,7 @@ export interface Sidecar {
   readonly cacheControl?: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly sha256: string;
+  readonly crc32: string;
 }
 
 // About 400 bytes each: 8 MB. A version's facts never change, so that no entry is ever stale.
@@ -126,8 +127,13 @@ function parseSidecar(text: string, key: string): Sidecar | undefined {
     cacheControl,
     metadata,
     sha256,
+    crc32,
   } = value as Partial<Record<keyof Sidecar, unknown>>;
-  const isKnown = ownKey === key && typeof contentType === 'string' && typeof sha256 === 'string';
+  const isKnown =
+    ownKey === key &&
+    typeof contentType === 'string' &&
+    typeof sha256 === 'string' &&
+    typeof crc32 === 'string';
   if (
     !isKnown ||
     (cacheControl !== undefined && typeof cacheControl !== 'string') ||
@@ -140,6 +146,7 @@ function parseSidecar(text: string, key: string): Sidecar | undefined {
     ...(cacheControl === undefined ? {} : { cacheControl }),
     metadata,
     sha256,
+    crc32,
   };
 }
 

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,20 +9,25 @@ import { pipeline } from 'node:stream/promises';
 import type { S3Client } from '@aws-sdk/client-s3';
 
 import type { Classify, Policy } from '../../core/index.ts';
+import { ChecksumDigest } from '../checksums.ts';
 import type {
   ByteRange,
+  Checksums,
   DriverFile,
   DriverList,
   DriverPut,
   DriverSignedUpload,
   DriverSignedUrl,
+  FileFacts,
   FileInfo,
   ListPage,
   SignedForm,
   StorageDriver,
+  TransferConditions,
   WriteConditions,
 } from '../driver.ts';
 import { conditionFailed, notFound, StorageFault } from '../errors.ts';
+import { encodeKey } from '../key.ts';
 import { signContent } from './content-signature.ts';
 import {
   classifierFor,
@@ -68,6 +73,8 @@ const capabilities = {
   atomicMove: false,
   signedUrls: true,
   handler: false,
+  signedChecksums: false,
+  resumableUploads: false,
 } as const;
 
 const defaultSizes: S3Sizes = { part: 8 * 2 ** 20, whole: 64 * 2 ** 20, copy: 5 * 2 ** 30 };
@@ -76,13 +83,11 @@ const readWholeBytes = 64 * 1024;
 // Nothing can be here: the room keeps the folder for itself.
 const probeKey = '.underpin/probe';
 
-type Facts = Pick<DriverPut, 'contentType' | 'cacheControl' | 'metadata'>;
-
-/** Content whose size and checksum are known before it is sent. */
+/** Content whose size and checksums are known before it is sent. */
 interface Content {
   readonly body: Uint8Array | Readable;
   readonly size: number;
-  readonly sha256: string;
+  readonly checksums: Checksums;
 }
 
 /** Objects in one bucket, at their keys. */
@@ -138,11 +143,11 @@ export class S3StorageDriver implements StorageDriver {
     const isConditional = options.ifMatch !== undefined || options.ifNoneMatch !== undefined;
     const partBytes = partBytesFor(options.size, this.#sizes.part);
     if (body instanceof Uint8Array) {
-      const sha256 = options.sha256();
+      const checksums = options.checksums();
       const size = body.byteLength;
       if (isConditional || size <= this.#sizes.whole)
-        return await this.#putWhole(key, { body, size, sha256 }, options, signal);
-      return await this.#putParts(key, slicesOf(body, partBytes), { ...options, sha256 }, signal);
+        return await this.#putWhole(key, { body, size, checksums }, options, signal);
+      return await this.#putParts(key, slicesOf(body, partBytes), options, checksums, signal);
     }
     const parts = partsOf(body, partBytes, signal);
     const first = await parts.next();
@@ -151,12 +156,12 @@ export class S3StorageDriver implements StorageDriver {
       const all = chain([first.value, second.value], parts);
       // Servers other than AWS ignore a condition at the end of an upload in parts.
       if (isConditional) return await this.#putSpooled(key, all, options, signal);
-      return await this.#putParts(key, all, { ...options, sha256: undefined }, signal);
+      return await this.#putParts(key, all, options, undefined, signal);
     }
     const content = first.value ?? new Uint8Array();
     return await this.#putWhole(
       key,
-      { body: content, size: content.byteLength, sha256: options.sha256() },
+      { body: content, size: content.byteLength, checksums: options.checksums() },
       options,
       signal,
     );
@@ -215,10 +220,12 @@ export class S3StorageDriver implements StorageDriver {
   async copy(
     from: string,
     to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+    conditions: TransferConditions,
     signal?: AbortSignal,
   ): Promise<FileInfo> {
     const source = await this.head(from, signal);
+    const { ifSourceMatch = source.etag } = conditions;
+    if (ifSourceMatch !== source.etag) throw conditionFailed(from, 'ifSourceMatch');
     // Servers other than AWS ignore a condition on a copy's target.
     if (conditions.ifNoneMatch !== undefined || source.size > this.#sizes.copy)
       return await this.#copyThrough(from, to, conditions, signal);
@@ -226,7 +233,7 @@ export class S3StorageDriver implements StorageDriver {
       return await this.native.send(
         new s3.CopyObjectCommand({
           ...this.#object(to),
-          CopySource: `${this.#bucket}/${from.split('/').map(encodeURIComponent).join('/')}`,
+          CopySource: `${this.#bucket}/${encodeKey(from)}`,
           // So that the facts are those of what is copied.
           CopySourceIfMatch: source.etag,
         }),
@@ -241,7 +248,7 @@ export class S3StorageDriver implements StorageDriver {
   async move(
     from: string,
     to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+    conditions: TransferConditions,
     signal?: AbortSignal,
   ): Promise<FileInfo> {
     const info = await this.copy(from, to, conditions, signal);
@@ -302,12 +309,12 @@ export class S3StorageDriver implements StorageDriver {
 
   async #putWhole(
     key: string,
-    { body, size, sha256 }: Content,
-    options: Facts & WriteConditions,
+    { body, size, checksums }: Content,
+    options: FileFacts & WriteConditions,
     signal: AbortSignal | undefined,
   ): Promise<FileInfo> {
     const { ifMatch, ifNoneMatch } = options;
-    const facts = headersOf(options, sha256);
+    const facts = headersOf(options, checksums);
     const write = randomBytes(16).toString('base64url');
     if (ifMatch !== undefined) facts.Metadata[writeName] = write;
     const command = new s3.PutObjectCommand({
@@ -319,10 +326,10 @@ export class S3StorageDriver implements StorageDriver {
       // Without quotes: AWS takes both, Ceph only this.
       ...(ifMatch !== undefined && { IfMatch: ifMatch }),
     });
-    const answered = signContent(command, sha256);
+    const answered = signContent(command, checksums.sha256);
     try {
       const { ETag } = await this.native.send(command, abortedBy(signal));
-      return this.#putInfo(key, options, { size, sha256, ETag, lastModified: answered() });
+      return this.#putInfo(key, options, { size, ...checksums, ETag, lastModified: answered() });
     } catch (error) {
       if (ifNoneMatch !== undefined && isConditionFailed(error))
         throw conditionFailed(key, 'ifNoneMatch', error);
@@ -343,10 +350,11 @@ export class S3StorageDriver implements StorageDriver {
   async #putParts(
     key: string,
     parts: AsyncIterable<Uint8Array>,
-    options: Facts & { readonly sha256: string | undefined },
+    options: FileFacts,
+    checksums: Checksums | undefined,
     signal: AbortSignal | undefined,
   ): Promise<FileInfo> {
-    const facts = headersOf(options, options.sha256);
+    const facts = headersOf(options, checksums);
     await this.#multipart.upload(this.#object(key), facts, parts, signal);
     // Ceph's answer has no etag, and none has the time.
     return await this.head(key, signal);
@@ -364,10 +372,10 @@ export class S3StorageDriver implements StorageDriver {
       const file = path.join(folder, 'body');
       await pipeline(body, createWriteStream(file, { mode: 0o600 }), abortedWith(signal));
       const { size } = await stat(file);
-      const sha256 = options.sha256();
+      const checksums = options.checksums();
       const content = createReadStream(file);
       try {
-        return await this.#putWhole(key, { body: content, size, sha256 }, options, signal);
+        return await this.#putWhole(key, { body: content, size, checksums }, options, signal);
       } finally {
         content.destroy();
       }
@@ -379,35 +387,39 @@ export class S3StorageDriver implements StorageDriver {
   async #copyThrough(
     from: string,
     to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+    conditions: TransferConditions,
     signal: AbortSignal | undefined,
   ): Promise<FileInfo> {
     const { info, body } = await this.get(from, undefined, signal);
-    const digest = createHash('sha256');
+    const { ifNoneMatch, ifSourceMatch = info.etag } = conditions;
+    if (ifSourceMatch !== info.etag) {
+      if (!(body instanceof Uint8Array)) await body[Symbol.asyncIterator]().return?.();
+      throw conditionFailed(from, 'ifSourceMatch');
+    }
+    const digest = new ChecksumDigest();
     const checked = hashed(
       body instanceof Uint8Array ? slicesOf(body, readWholeBytes) : body,
       (chunk) => {
         digest.update(chunk);
       },
     );
-    let sha256: string | undefined;
+    let checksums: Checksums | undefined;
     const options: DriverPut = {
-      ...conditions,
+      ...(ifNoneMatch && { ifNoneMatch }),
       contentType: info.contentType,
       ...(info.cacheControl === undefined ? {} : { cacheControl: info.cacheControl }),
       metadata: info.metadata,
       size: info.size,
-      sha256: () => (sha256 ??= digest.digest('hex')),
+      checksums: () => (checksums ??= digest.digest()),
     };
     return await this.put(to, checked, options, signal);
   }
 
   #putInfo(
     key: string,
-    { contentType, cacheControl, metadata }: Facts,
-    stored: {
+    { contentType, cacheControl, metadata }: FileFacts,
+    stored: Checksums & {
       readonly size: number;
-      readonly sha256: string;
       readonly ETag: string | undefined;
       readonly lastModified: Date;
     },

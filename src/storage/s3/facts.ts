@@ -1,24 +1,25 @@
-import type { DriverPut, FileInfo } from '../driver.ts';
+import type { Checksums, FileFacts, FileInfo } from '../driver.ts';
 
-/** Holds the SHA-256 among the object's metadata. A dot cannot stand in the name of a caller's metadata. */
-const checksumName = 'underpin.sha256';
+// They hold the checksums among the object's metadata. A dot cannot stand in the name of a caller's metadata.
+const sha256Name = 'underpin.sha256';
+const crc32Name = 'underpin.crc32';
 
 /** Names the write that made the object, where its outcome may have to be found out. */
 export const writeName = 'underpin.write';
 
-/** The facts of a put as S3's requests take them. `sha256` is left out where it is not known before the content is sent. */
+/** The facts of a put as S3's requests take them. Checksums are left out where they are not known before the content is sent. */
 export function headersOf(
-  {
-    contentType,
-    cacheControl,
-    metadata,
-  }: Pick<DriverPut, 'contentType' | 'cacheControl' | 'metadata'>,
-  sha256: string | undefined,
+  { contentType, cacheControl, metadata }: FileFacts,
+  checksums: Partial<Checksums> = {},
 ): { ContentType: string; CacheControl?: string; Metadata: Record<string, string> } {
   return {
     ContentType: contentType,
     ...(cacheControl === undefined ? {} : { CacheControl: cacheControl }),
-    Metadata: { ...metadata, ...(sha256 === undefined ? {} : { [checksumName]: sha256 }) },
+    Metadata: {
+      ...metadata,
+      ...(checksums.sha256 === undefined ? {} : { [sha256Name]: checksums.sha256 }),
+      ...(checksums.crc32 === undefined ? {} : { [crc32Name]: checksums.crc32 }),
+    },
   };
 }
 
@@ -35,7 +36,12 @@ interface ObjectFacts {
 
 /** The facts of an object. */
 export function infoOf(key: string, facts: ObjectFacts): FileInfo {
-  const { [checksumName]: sha256, [writeName]: _, ...metadata } = facts.Metadata ?? {};
+  const {
+    [sha256Name]: sha256,
+    [crc32Name]: crc32,
+    [writeName]: _,
+    ...metadata
+  } = facts.Metadata ?? {};
   const total = /\/(\d+)$/.exec(facts.ContentRange ?? '')?.[1];
   return {
     key,
@@ -46,6 +52,7 @@ export function infoOf(key: string, facts: ObjectFacts): FileInfo {
     metadata,
     lastModified: facts.LastModified ?? new Date(0),
     ...(sha256 === undefined ? {} : { sha256 }),
+    ...(crc32 === undefined ? {} : { crc32 }),
   };
 }
 

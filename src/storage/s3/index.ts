@@ -1,14 +1,13 @@
 import type { S3Client, S3ClientConfig } from '@aws-sdk/client-s3';
 
 import {
-  type ComponentOptions,
   definePolicy,
   invalidArgument,
   type Policy,
   redact,
   type Secret,
 } from '../../core/index.ts';
-import { FileStorage } from '../storage.ts';
+import { FileStorage, type FileStorageOptions } from '../storage.ts';
 import { S3StorageDriver } from './driver.ts';
 import { s3 } from './sdk.ts';
 
@@ -23,7 +22,7 @@ export interface S3Credentials {
 }
 
 /** Options of {@link s3Storage}. */
-export interface S3StorageOptions extends ComponentOptions {
+export interface S3StorageOptions extends FileStorageOptions {
   readonly bucket: string;
   /** The bucket's region. Default: what the AWS SDK finds, such as `AWS_REGION`. */
   readonly region?: string;
@@ -65,7 +64,10 @@ export function s3Storage(options: S3StorageOptions): FileStorage<S3StorageDrive
     );
   const client = options.client ?? new s3.S3Client(clientConfiguration(options));
   const ownsClient = options.client === undefined;
-  return new FileStorage(new S3StorageDriver({ bucket, client, ownsClient, policy }), { policy });
+  return new FileStorage(new S3StorageDriver({ bucket, client, ownsClient, policy }), {
+    ...options,
+    policy,
+  });
 }
 
 function clientConfiguration(options: S3StorageOptions): S3ClientConfig {
