@@ -69,6 +69,7 @@ const capabilities = {
   nestedKeys: false,
   atomicMove: true,
   signedUrls: true,
+  signedUploads: true,
   handler: true,
   signedChecksums: true,
   resumableUploads: false,

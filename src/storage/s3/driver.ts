@@ -71,6 +71,7 @@ const capabilities = {
   nestedKeys: true,
   atomicMove: false,
   signedUrls: true,
+  signedUploads: true,
   handler: false,
   signedChecksums: false,
   resumableUploads: false,
