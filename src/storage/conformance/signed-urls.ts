@@ -105,7 +105,7 @@ const urlCases = requiring('signedUrls', urlRefused, [
       for (const method of ['PUT', 'DELETE']) {
         const init = { method, ...(method === 'PUT' && { body: 'changed' }) };
         const { status } = await send(storage, url.href, init);
-        assert.ok(status === 403 || status === 405, `${method} answered ${status}`);
+        assert.ok(status >= 400 && status < 500, `${method} answered ${status}`);
       }
       assert.equal(await textOf(storage, 'a'), 'secret');
     },
