@@ -169,5 +169,8 @@ function classifyWithoutAnswer(error: unknown): Classification | undefined {
   // A stream that ended before its length.
   if (error instanceof Error && error.message.startsWith('Data corruption failure: received less'))
     return { code: 'unavailable' };
+  // What the SDK makes of an answer that breaks off. (The caller's own abort is known by its signal.)
+  if (error instanceof Error && error.message === 'The operation was aborted.')
+    return { code: 'unavailable' };
   return classifyStorageFault(error);
 }
