@@ -40,9 +40,13 @@ export const azurite: ServerDefinition = {
     const port = await freePort();
     const key = randomBytes(64).toString('base64');
     const options = [
-      ...['--blobHost', '127.0.0.1', '--blobPort', String(port)],
+      '--blobHost=127.0.0.1',
+      `--blobPort=${port}`,
       // A newer SDK asks for a newer protocol than it says that it knows.
-      ...['--inMemoryPersistence', '--disableTelemetry', '--skipApiVersionCheck', '--silent'],
+      '--skipApiVersionCheck',
+      '--inMemoryPersistence',
+      '--disableTelemetry',
+      '--silent',
     ];
     return {
       address: `http://${account}:${encodeURIComponent(key)}@127.0.0.1:${port}`,
