@@ -1,5 +1,5 @@
 import type { Cache } from './cache/index.ts';
-import type { Environment } from './core/index.ts';
+import { type Environment, invalidArgument } from './core/index.ts';
 import type { Database } from './database/index.ts';
 import type { Mailer } from './mail/index.ts';
 import type { PushSender } from './push/index.ts';
@@ -138,6 +138,25 @@ export const storageVariable: ComponentVariable<FileStorage> = {
           ...(endpoint !== undefined && { endpoint }),
           ...(credentials && { credentials }),
         });
+      },
+    },
+    {
+      form: 'azure://CONTAINER?endpoint=URL',
+      is: 'a container of Azure Blob Storage, with `AZURE_STORAGE_CONNECTION_STRING`, or `AZURE_STORAGE_ACCOUNT` and `AZURE_STORAGE_KEY`. Needs `npm install @azure/storage-blob`',
+      open: async ({ name, parameters, env }) => {
+        const { azureStorage } = await import('./storage/azure/index.ts');
+        const { endpoint } = parameters;
+        const connectionString = env.optionalSecret('AZURE_STORAGE_CONNECTION_STRING');
+        const accountName = env.optional('AZURE_STORAGE_ACCOUNT');
+        const accountKey = env.optionalSecret('AZURE_STORAGE_KEY');
+        const where = { container: name, ...(endpoint !== undefined && { endpoint }) };
+        if (connectionString) return azureStorage({ ...where, connectionString });
+        if (accountName !== undefined && accountKey)
+          return azureStorage({ ...where, accountName, accountKey });
+        throw invalidArgument(
+          { component: 'storage', adapter: 'azure' },
+          'azure: needs AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT and AZURE_STORAGE_KEY, each also with _FILE',
+        );
       },
     },
   ],

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, expectTypeOf, it } from 'vites
 
 import { z } from 'zod';
 
+import { makeContainer } from '../test/services/containers.ts';
 import { makeKeyspace } from '../test/services/keyspaces.ts';
 import { sharedServer } from '../test/services/servers.ts';
 import { service } from '../test/services/services.ts';
@@ -19,6 +20,7 @@ import { defineJob } from './queue/index.ts';
 import { redisQueue } from './queue/redis/index.ts';
 import type { FileStorage } from './storage/index.ts';
 
+const azurite = await service('azurite');
 const redis = await service('redis');
 
 let folder = '';
@@ -205,7 +207,7 @@ describe('mistakes', () => {
         'the environment has 4 mistakes:',
         '  - LOG_LEVEL: "loud" is not known: give one of trace, debug, info, warn, error, fatal, silent',
         '  - DATABASE_URL: the scheme mongodb: is not known here: give sqlite:FILE or pglite:FOLDER or postgres://HOST:PORT/DATABASE or postgresql://HOST:PORT/DATABASE or mysql://HOST:PORT/DATABASE or mariadb://HOST:PORT/DATABASE',
-        '  - STORAGE_URL: its value is not a URL: give file:FOLDER or memory: or s3://BUCKET?region=REGION&endpoint=URL',
+        '  - STORAGE_URL: its value is not a URL: give file:FOLDER or memory: or s3://BUCKET?region=REGION&endpoint=URL or azure://CONTAINER?endpoint=URL',
         '  - MAIL_URL: nothing may follow memory:',
       ].join('\n'),
     );
@@ -254,6 +256,63 @@ describe('mistakes', () => {
       /AWS_SECRET_ACCESS_KEY: it is/,
     ],
   ])('%s in an S3 URL is told', async (_what, url, env, message) => {
+    const told = await mistakes(silent({ STORAGE_URL: url, ...env }));
+    expect(told).toMatch(message);
+    expect(told).not.toContain('hunter2');
+  });
+
+  const azureKeys = { AZURE_STORAGE_ACCOUNT: 'shop', AZURE_STORAGE_KEY: 'aHVudGVyMg==' };
+
+  it.skipIf(azurite.missing)('an Azure URL opens its container, by either way in', async () => {
+    const made = await makeContainer((await sharedServer('azurite')).url);
+    const { container, connectionString } = made.options;
+    const [, account = '', key = '', endpoint = ''] =
+      /AccountName=(.*?);AccountKey=(.*?);BlobEndpoint=(.*?);/.exec(connectionString) ?? [];
+    const ways: readonly Env[] = [
+      { STORAGE_URL: `azure://${container}`, AZURE_STORAGE_CONNECTION_STRING: connectionString },
+      {
+        STORAGE_URL: `azure://${container}?endpoint=${encodeURIComponent(endpoint)}`,
+        AZURE_STORAGE_ACCOUNT: account,
+        AZURE_STORAGE_KEY: key,
+      },
+    ];
+    for (const way of ways) {
+      const app = await infrastructureFromEnv().start({ env: silent(way) });
+      await use(app);
+      expect(app.files.adapter).toBe('azure');
+      await app.stop();
+    }
+    await made.remove();
+  });
+
+  it.each<[string, string, Env, RegExp]>([
+    ['nothing to be known by', 'azure://pictures', {}, /STORAGE_URL: azure: needs AZURE_STORAGE_/],
+    [
+      'half a pair of keys',
+      'azure://pictures',
+      { AZURE_STORAGE_ACCOUNT: 'shop' },
+      /STORAGE_URL: azure: needs AZURE_STORAGE_/,
+    ],
+    ['no container', 'azure:', azureKeys, /STORAGE_URL: container "" is not/],
+    [
+      'a connection string that is none',
+      'azure://pictures',
+      { AZURE_STORAGE_CONNECTION_STRING: 'AccountKey=hunter2' },
+      /STORAGE_URL: connectionString is none of Azure/,
+    ],
+    [
+      'a key that is none',
+      'azure://pictures',
+      { ...azureKeys, AZURE_STORAGE_KEY: 'hunter2!' },
+      /STORAGE_URL: accountKey is not Base64/,
+    ],
+    [
+      'an endpoint that is no URL',
+      'azure://pictures?endpoint=x',
+      azureKeys,
+      /STORAGE_URL: endpoint is not a URL/,
+    ],
+  ])('%s in an Azure URL is told', async (_what, url, env, message) => {
     const told = await mistakes(silent({ STORAGE_URL: url, ...env }));
     expect(told).toMatch(message);
     expect(told).not.toContain('hunter2');

@@ -96,8 +96,10 @@ export type StorageCapabilities = {
   readonly nestedKeys: boolean;
   /** `move` without a condition is one step: nobody sees both names, or neither. With one, both may show for a moment. */
   readonly atomicMove: boolean;
-  /** `signedUrl` and `signedUpload`. */
+  /** `signedUrl`. */
   readonly signedUrls: boolean;
+  /** `signedUpload`. */
+  readonly signedUploads: boolean;
   /** Serves its signed URLs itself, by `handler()`; where false, they lead to the engine. */
   readonly handler: boolean;
   /** `sha256` on `signedUpload`: what is sent must have this checksum. */
@@ -250,7 +252,7 @@ export interface StorageDriver extends Driver {
   list(options: DriverList, signal?: AbortSignal): Promise<ListPage>;
   /** Only called where `signedUrls` is true. Does no I/O. */
   signUrl?(key: string, options: DriverSignedUrl): Promise<string>;
-  /** Only called where `signedUrls` is true. Does no I/O. MUST NOT let a body pass that is larger than `maxSize`. */
+  /** Only called where `signedUploads` is true. Does no I/O. MUST NOT let a body pass that is larger than `maxSize`. */
   signUpload?(key: string, options: DriverSignedUpload): Promise<SignedUpload>;
   /** Where the engine serves a file to everybody, should its owner let it. Without it, only a `publicBaseUrl` tells. */
   publicUrl?(key: string): Promise<string>;

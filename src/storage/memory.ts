@@ -41,6 +41,7 @@ const capabilities = {
   nestedKeys: true,
   atomicMove: true,
   signedUrls: true,
+  signedUploads: true,
   handler: true,
   signedChecksums: true,
   resumableUploads: true,

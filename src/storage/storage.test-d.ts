@@ -17,6 +17,7 @@ declare const unsigned: FileStorage<
   StorageDriver & {
     readonly capabilities: StorageCapabilities & {
       readonly signedUrls: false;
+      readonly signedUploads: false;
       readonly handler: false;
     };
   }
@@ -27,6 +28,8 @@ describe('storage › types', () => {
   it('an adapter that cannot sign URLs has no call for it', () => {
     // @ts-expect-error signedUrls is false
     void unsigned.signedUrl('a', { expiresIn: '5m' });
+    // @ts-expect-error signedUploads is false
+    void unsigned.signedUpload('a', { expiresIn: '5m', maxSize: 1, contentType: 'text/csv' });
     // @ts-expect-error handler is false
     unsigned.handler();
     expectTypeOf(any.signedUrl('a', { expiresIn: '5m' })).resolves.toBeString();

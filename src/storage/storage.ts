@@ -496,6 +496,7 @@ export class FileStorage<
     const self = this as FileStorage<AnyDriver>;
     const { contentType, contentDisposition } = options;
     const origin = self.#origin('signedUrl');
+    requireCapability(self.driver.capabilities, 'signedUrls', origin);
     if (contentDisposition !== undefined) checkDisposition(contentDisposition, origin);
     return await self.#sign(key, options, origin, async (expiresIn) => {
       return await self.driver.signUrl?.(key, {
@@ -511,13 +512,14 @@ export class FileStorage<
    * form, as the adapter has it.
    */
   async signedUpload(
-    this: Needs<AnyDriver['capabilities']['signedUrls'], FileStorage<AnyDriver>>,
+    this: Needs<AnyDriver['capabilities']['signedUploads'], FileStorage<AnyDriver>>,
     key: string,
     options: SignedUploadOptions,
   ): Promise<UploadOf<AnyDriver>> {
     const self = this as FileStorage<AnyDriver>;
     const { contentType, sha256 } = options;
     const origin = self.#origin('signedUpload');
+    requireCapability(self.driver.capabilities, 'signedUploads', origin);
     const maxSize = toBytes(options.maxSize);
     if (sha256 !== undefined) {
       requireCapability(self.driver.capabilities, 'signedChecksums', origin);
@@ -556,7 +558,6 @@ export class FileStorage<
     sign: (expiresIn: number) => Promise<Signed | undefined>,
   ): Promise<Signed> {
     checkKey(key, origin);
-    requireCapability(this.driver.capabilities, 'signedUrls', origin);
     const expiresIn = toMilliseconds(options.expiresIn);
     if (expiresIn < 1000 || expiresIn > longestSignature)
       throw invalidArgument(origin, 'expiresIn must be from one second to seven days');
@@ -564,7 +565,7 @@ export class FileStorage<
     return await this.run(origin.operation, { key }, { repeatable: true }, async () => {
       const signed = await sign(expiresIn);
       if (signed === undefined)
-        throw new TypeError('the driver declares signedUrls and does not sign');
+        throw new TypeError('the driver declares that it signs, and does not');
       return signed;
     });
   }

@@ -3,17 +3,21 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 import { storageConformance } from '../../src/storage/conformance/index.ts';
+import { azureStorage } from '../../src/storage/azure/index.ts';
 import { diskStorage } from '../../src/storage/disk/index.ts';
 import type { FileStorage } from '../../src/storage/index.ts';
 import { memoryStorage } from '../../src/storage/memory.ts';
 import { s3Storage } from '../../src/storage/s3/index.ts';
 import { makeBucket, type TestBucket } from '../services/buckets.ts';
+import { makeContainer, type TestContainer } from '../services/containers.ts';
 import { sharedServer } from '../services/servers.ts';
 import { service } from '../services/services.ts';
 import { port, type RegisteredPort } from './registry.ts';
 
 const folders = new WeakMap<FileStorage, string>();
 const buckets = new WeakMap<FileStorage, TestBucket>();
+const containers = new WeakMap<FileStorage, TestContainer>();
+const { missing: azuriteMissing } = await service('azurite');
 const { missing: s3Missing } = await service('s3');
 
 // Nobody listens there: the suite hands requests for it to the storage's own handler.
@@ -59,6 +63,22 @@ export const storagePort: RegisteredPort = port(storageConformance, [
     dispose: async (storage) => {
       await storage.close();
       await buckets.get(storage)?.remove();
+    },
+  },
+  {
+    adapter: 'azure',
+    capabilities: azureStorage({ container: 'unused', accountName: 'unused', accountKey: 'eA==' })
+      .capabilities,
+    skip: azuriteMissing,
+    create: async () => {
+      const made = await makeContainer((await sharedServer('azurite')).url);
+      const storage = azureStorage(made.options);
+      containers.set(storage, made);
+      return storage;
+    },
+    dispose: async (storage) => {
+      await storage.close();
+      await containers.get(storage)?.remove();
     },
   },
 ]);

@@ -1,3 +1,4 @@
+import { azurite } from './azurite.ts';
 import { chromium } from './chromium.ts';
 import type { ServerDefinition, ServiceDefinition } from './definition.ts';
 import { directus } from './directus.ts';
@@ -12,6 +13,7 @@ import { webPush } from './web-push.ts';
 
 /** A server that tests may need. To add one, write its file beside this one, and name it here twice. */
 export type ServerName =
+  | 'azurite'
   | 'directus'
   | 'mariadb'
   | 'postgres'
@@ -26,6 +28,7 @@ export type ServerName =
 export type ServiceName = ServerName | 'chromium';
 
 const servers: Readonly<Record<ServerName, ServerDefinition>> = {
+  azurite,
   directus,
   mariadb,
   postgres,

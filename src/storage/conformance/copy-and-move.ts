@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 
+import type { FileInfo } from '../driver.ts';
 import { type Case, keysOf, noise, refused, textOf, sameBytes } from './support.ts';
+
+/** The facts that a copy has from its source. Some engines give each write an etag of its own. */
+function factsOf(info: FileInfo): FileInfo {
+  return { ...info, etag: '', lastModified: new Date(0) };
+}
 
 /** What `copy` and `move` promise. */
 export const transferCases: readonly Case[] = [
@@ -14,7 +20,8 @@ export const transferCases: readonly Case[] = [
         cacheControl: 'no-store',
       });
       const copy = await storage.copy('a', 'deep/b');
-      assert.deepEqual({ ...copy, lastModified: 0 }, { ...source, key: 'deep/b', lastModified: 0 });
+      assert.deepEqual(factsOf(copy), factsOf({ ...source, key: 'deep/b' }));
+      assert.equal((await storage.head('deep/b')).etag, copy.etag);
       sameBytes(await (await storage.get('deep/b')).bytes(), bytes);
       sameBytes(await (await storage.get('a')).bytes(), bytes);
     },
@@ -46,7 +53,8 @@ export const transferCases: readonly Case[] = [
         metadata: { x: '1' },
       });
       const moved = await storage.move('a/b', 'c/d');
-      assert.deepEqual({ ...moved, lastModified: 0 }, { ...source, key: 'c/d', lastModified: 0 });
+      assert.deepEqual(factsOf(moved), factsOf({ ...source, key: 'c/d' }));
+      assert.equal((await storage.head('c/d')).etag, moved.etag);
       assert.equal(await textOf(storage, 'c/d'), 'hello');
       assert.deepEqual((await storage.head('c/d')).metadata, { x: '1' });
       assert.deepEqual(await keysOf(storage), ['c/d']);

@@ -15,18 +15,19 @@ import {
 
 const csv = { expiresIn: '5m', maxSize: 100, contentType: 'text/csv' } as const;
 
-const signingRefused = async (storage: FileStorage): Promise<void> => {
-  if (!storage.capabilities.signedUrls) {
-    await refused('unimplemented', storage.signedUrl('a', { expiresIn: '5m' }));
-    await refused('unimplemented', storage.signedUpload('a', csv));
-  } else {
-    const sha256 = sha256Of('x');
-    await refused('unimplemented', storage.signedUpload('a', { ...csv, sha256 }));
-  }
+const urlRefused = async (storage: FileStorage): Promise<void> => {
+  await refused('unimplemented', storage.signedUrl('a', { expiresIn: '5m' }));
 };
 
-/** What `signedUrl` and `signedUpload` promise. The subject must be one that can sign, and whose URLs lead to it. */
-export const signedUrlsCases: readonly Case[] = requiring('signedUrls', signingRefused, [
+const uploadRefused = async (storage: FileStorage): Promise<void> => {
+  // Without signedUploads, or without signedChecksums alone.
+  const sha256 = sha256Of('x');
+  await refused('unimplemented', storage.signedUpload('a', { ...csv, sha256 }));
+  if (!storage.capabilities.signedUploads)
+    await refused('unimplemented', storage.signedUpload('a', csv));
+};
+
+const urlCases = requiring('signedUrls', urlRefused, [
   {
     id: 'signed URL › reads the file without credentials, with its type and cache control',
     async run(storage) {
@@ -104,7 +105,7 @@ export const signedUrlsCases: readonly Case[] = requiring('signedUrls', signingR
       for (const method of ['PUT', 'DELETE']) {
         const init = { method, ...(method === 'PUT' && { body: 'changed' }) };
         const { status } = await send(storage, url.href, init);
-        assert.ok(status === 403 || status === 405, `${method} answered ${status}`);
+        assert.ok(status >= 400 && status < 500, `${method} answered ${status}`);
       }
       assert.equal(await textOf(storage, 'a'), 'secret');
     },
@@ -131,6 +132,9 @@ export const signedUrlsCases: readonly Case[] = requiring('signedUrls', signingR
       await refused('invalid-argument', storage.signedUrl('../a', { expiresIn: '5m' }));
     },
   },
+]);
+
+const uploadCases = requiring('signedUploads', uploadRefused, [
   {
     id: 'signed upload › stores what is sent, with the type that was signed',
     async run(storage) {
@@ -212,3 +216,6 @@ export const signedUrlsCases: readonly Case[] = requiring('signedUrls', signingR
     },
   },
 ]);
+
+/** What `signedUrl` and `signedUpload` promise. The subject must be one that can sign, and whose URLs lead to it. */
+export const signedUrlsCases: readonly Case[] = [...urlCases, ...uploadCases];

@@ -70,6 +70,7 @@ const capabilities = {
   nestedKeys: false,
   atomicMove: true,
   signedUrls: true,
+  signedUploads: true,
   handler: true,
   signedChecksums: true,
   resumableUploads: false,

@@ -42,7 +42,7 @@ import { etagOf, headersOf, infoOf, writeName } from './facts.ts';
 import { listPage } from './listing.ts';
 import { MultipartUploader, type ObjectName, partBytesFor } from './multipart.ts';
 import { presignedPost, presigner, s3 } from './sdk.ts';
-import { chain, chunksOf, hashed, partsOf, readWhole, slicesOf } from './streams.ts';
+import { chain, chunksOf, hashed, partsOf, readWhole, slicesOf } from '../streams.ts';
 
 /** What {@link S3StorageDriver} takes. */
 export interface S3DriverOptions {
@@ -72,6 +72,7 @@ const capabilities = {
   nestedKeys: true,
   atomicMove: false,
   signedUrls: true,
+  signedUploads: true,
   handler: false,
   signedChecksums: false,
   resumableUploads: false,
