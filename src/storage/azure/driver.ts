@@ -13,6 +13,7 @@ import type {
   FileInfo,
   ListPage,
   StorageDriver,
+  TransferConditions,
   WriteConditions,
 } from '../driver.ts';
 import { notFound, rangeUnsatisfiable, StorageFault } from '../errors.ts';
@@ -222,7 +223,7 @@ export class AzureStorageDriver implements StorageDriver {
   async copy(
     from: string,
     to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+    conditions: TransferConditions,
     signal?: AbortSignal,
   ): Promise<FileInfo> {
     return await this.#reading(
@@ -234,7 +235,7 @@ export class AzureStorageDriver implements StorageDriver {
   async move(
     from: string,
     to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+    conditions: TransferConditions,
     signal?: AbortSignal,
   ): Promise<FileInfo> {
     const info = await this.copy(from, to, conditions, signal);

@@ -7,8 +7,8 @@ import type {
   HttpAuthorization,
 } from '@azure/storage-blob';
 
-import type { FileInfo, WriteConditions } from '../driver.ts';
-import { StorageFault } from '../errors.ts';
+import type { FileInfo, TransferConditions, WriteConditions } from '../driver.ts';
+import { conditionFailed, StorageFault } from '../errors.ts';
 import type { BlockStager, SendBlock } from './blocks.ts';
 import { isBlocksGone, isConditionFailed, isMissing, refuseWrite } from './errors.ts';
 import { conditionsOf, etagOf, infoOf } from './facts.ts';
@@ -28,7 +28,7 @@ export interface TransferSizes {
 }
 
 /** A blob that is to be at another key. */
-export interface Transfer extends WriteConditions {
+export interface Transfer extends WriteConditions, TransferConditions {
   readonly from: string;
   readonly to: string;
 }
@@ -51,6 +51,8 @@ export class Transfers {
     const source = this.#container.getBlockBlobClient(from);
     const facts = await source.getProperties({ ...(signal && { abortSignal: signal }) });
     const info = infoOf(to, facts);
+    if (transfer.ifSourceMatch !== undefined && transfer.ifSourceMatch !== info.etag)
+      throw conditionFailed(from, 'ifSourceMatch');
     try {
       const written =
         info.size <= this.#sizes.copy
