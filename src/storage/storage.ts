@@ -540,6 +540,7 @@ export class FileStorage<
   ): (request: Request) => Promise<Response> {
     const storage = this as FileStorage<AnyDriver>;
     requireCapability(storage.driver.capabilities, 'handler', storage.#origin('handler'));
+    if (storage.driver.handler) return storage.driver.handler();
     if (!storage.driver.signer)
       throw new TypeError('the driver declares handler and has no signer');
     return storageHandler(storage, storage.driver.signer);
