@@ -201,7 +201,7 @@ export interface StorageDriver extends Driver {
   readonly capabilities: StorageCapabilities;
   /** Signs and verifies this storage's own URLs. This or `handler` MUST be there where the capability `handler` is true. */
   readonly signer?: UrlSigner;
-  /** Answers the URLs that this storage signs, where they are those of another storage. Without it, `signer` tells what they allow. */
+  /** Answers the URLs that this storage signs where it has no signer, since they are those of another storage. */
   handler?(): (request: Request) => Promise<Response>;
   /** MUST be there where `resumableUploads` is true. */
   readonly uploads?: DriverUploads;
