@@ -8,6 +8,7 @@ import { storageConformance } from '../conformance/index.ts';
 import { diskStorage } from '../disk/index.ts';
 import { memoryStorage } from '../memory.ts';
 import type { FileStorage } from '../storage.ts';
+import { encrypted } from './encrypted.ts';
 import { faulty } from './faulty.ts';
 import { prefixed } from './prefixed.ts';
 import { readOnly } from './read-only.ts';
@@ -17,6 +18,7 @@ const urls = {
   baseUrl: 'https://files.example.com/served',
   secret: 'a secret of at least thirty-two characters',
 };
+const keys = [{ id: 'test', secret: Buffer.alloc(32, 7).toString('base64') }];
 const owned = new WeakMap<FileStorage, () => Promise<void>>();
 
 function hold(name: string, make: (inner: FileStorage) => FileStorage): void {
@@ -84,3 +86,4 @@ function readOnlyBesideWrites(inner: FileStorage): FileStorage {
 hold('prefixed', (inner) => prefixed(inner, 'tenants/7/'));
 hold('read-only', readOnlyBesideWrites);
 hold('faulty without faults', (inner) => faulty(inner, { faults: [] }));
+hold('encrypted', (inner) => encrypted(inner, { keys, urls }));

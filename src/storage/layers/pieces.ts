@@ -4,9 +4,9 @@ import type { DriverFile } from '../driver.ts';
 export type Pieces = AsyncIterable<Uint8Array<ArrayBuffer>>;
 
 /** What `transform` makes of a content. Ending it early releases the content, also before its first piece was asked for. */
-export function transformed(
-  content: Pieces,
-  transform: (pieces: Pieces) => AsyncGenerator<Uint8Array<ArrayBuffer>, void>,
+export function transformed<Piece extends Uint8Array>(
+  content: AsyncIterable<Piece>,
+  transform: (pieces: AsyncIterable<Piece>) => AsyncGenerator<Uint8Array<ArrayBuffer>, void>,
 ): Pieces {
   const pieces = transform(content);
   let isStarted = false;
