@@ -164,7 +164,7 @@ export const signedUrlsCases: readonly Case[] = requiring('signedUrls', signingR
       ) as typeof upload;
       const elsewhere =
         upload.method === 'PUT'
-          ? { ...upload, url: upload.url.replace('/a?', '/b?') }
+          ? { ...upload, url: upload.url.replace(/\/a(?=[/?])/, '/b') }
           : { ...upload, fields: { ...upload.fields, key: 'b' } };
       for (const changed of [asPage, elsewhere]) {
         const { status } = await sendUpload(storage, changed, 'x');
