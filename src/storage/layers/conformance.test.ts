@@ -10,7 +10,9 @@ import { memoryStorage } from '../memory.ts';
 import type { FileStorage } from '../storage.ts';
 import { encrypted } from './encrypted.ts';
 import { faulty } from './faulty.ts';
+import { mirrored } from './mirrored.ts';
 import { prefixed } from './prefixed.ts';
+import { quarantined } from './quarantined.ts';
 import { readOnly } from './read-only.ts';
 
 // Nobody listens there: the suite hands requests for it to the storage's own handler.
@@ -83,7 +85,24 @@ function readOnlyBesideWrites(inner: FileStorage): FileStorage {
   });
 }
 
+// What a client sends to a signed URL is pending until the application asks for its scan, as it does here at once.
+function scannedOnArrival(inner: FileStorage): FileStorage {
+  const storage = quarantined(inner, { scan: async () => 'clean' });
+  return Object.assign(storage, {
+    handler: () => async (request: Request) => {
+      const response = await inner.handler()(request);
+      await storage.scanPending();
+      return response;
+    },
+  });
+}
+
 hold('prefixed', (inner) => prefixed(inner, 'tenants/7/'));
 hold('read-only', readOnlyBesideWrites);
 hold('faulty without faults', (inner) => faulty(inner, { faults: [] }));
 hold('encrypted', (inner) => encrypted(inner, { keys, urls }));
+hold('mirrored', (inner) => mirrored(inner, [memoryStorage()], { urls }));
+hold('quarantined', scannedOnArrival);
+hold('encrypted over prefixed over mirrored', (inner) =>
+  encrypted(prefixed(mirrored(inner, [memoryStorage()]), 'a/b/'), { keys, urls }),
+);

@@ -86,10 +86,7 @@ export class FaultyDriver<
     super('faulty', inner, capabilities);
     checkFaults(options, this.adapter);
     this.#script = new Script(options);
-    this.uploads = new FaultyUploads(
-      new LayerDriver('faulty', inner, capabilities).uploads,
-      this.#script,
-    );
+    this.uploads = new FaultyUploads(this.layerUploads(), this.#script);
   }
 
   override async put(

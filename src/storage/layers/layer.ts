@@ -37,14 +37,7 @@ export class LayerDriver<
     this.adapter = `${name}(${inner.adapter})`;
     this.native = inner;
     this.capabilities = capabilities;
-    this.uploads = new LayerUploads({
-      inner,
-      keyOf: (key) => this.innerKey(key),
-      outer: (info) => this.outerInfo(info),
-      relay: async (fn) => await this.relay(fn),
-      conditions: async (key, conditions, signal) =>
-        await this.innerConditions(key, conditions, signal),
-    });
+    this.uploads = this.layerUploads();
   }
 
   async start(signal?: AbortSignal): Promise<void> {
@@ -177,6 +170,18 @@ export class LayerDriver<
 
   async close(): Promise<void> {
     // Whoever made the storage below closes it.
+  }
+
+  /** Uploads that are those of the storage below. */
+  protected layerUploads(): DriverUploads {
+    return new LayerUploads({
+      inner: this.native,
+      keyOf: (key) => this.innerKey(key),
+      outer: (info) => this.outerInfo(info),
+      relay: async (fn) => await this.relay(fn),
+      conditions: async (key, conditions, signal) =>
+        await this.innerConditions(key, conditions, signal),
+    });
   }
 
   /** The key below. */

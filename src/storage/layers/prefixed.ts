@@ -10,8 +10,8 @@ export class PrefixedDriver<
 > extends LayerDriver<Capabilities> {
   readonly #prefix: string;
 
-  constructor(inner: FileStorage, prefix: string, capabilities: Capabilities) {
-    super('prefixed', inner, capabilities);
+  constructor(inner: FileStorage, prefix: string, capabilities: Capabilities, name = 'prefixed') {
+    super(name, inner, capabilities);
     const origin = { component: 'storage', adapter: this.adapter, operation: 'prefixed' };
     checkPrefix(prefix, origin);
     if (!prefix.endsWith('/'))
@@ -44,7 +44,7 @@ export class PrefixedDriver<
   }
 
   protected override outerKey(key: string): string {
-    return key.slice(this.#prefix.length);
+    return key.startsWith(this.#prefix) ? key.slice(this.#prefix.length) : key;
   }
 
   // Errors quote keys as JSON does.
