@@ -1,9 +1,16 @@
 import { describe, expect, it } from 'vitest';
 
 import { diskStorage } from '../disk/index.ts';
-import { memoryStorage } from '../memory.ts';
+import { MemoryStorageDriver, memoryStorage } from '../memory.ts';
+import { FileStorage } from '../storage.ts';
 import { type Fault, faulty } from './faulty.ts';
 import { mirrored } from './mirrored.ts';
+
+class Unreachable extends MemoryStorageDriver {
+  async start(): Promise<void> {
+    throw Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
+  }
+}
 
 const down = (calls?: Fault['calls']): readonly Fault[] => [
   { ...(calls ? { calls } : {}), fail: 'before' },
@@ -125,13 +132,21 @@ describe('mirrored › repair', () => {
 });
 
 describe('mirrored › life', () => {
-  it('starts while one storage is out of reach, and is degraded', async () => {
-    const files = mirrored(memoryStorage(), [diskStorage({ directory: '/dev/null/nowhere' })]);
-    await expect(files.start()).rejects.toMatchObject({ code: 'failed-precondition' });
-    const closed = memoryStorage();
-    await closed.close();
-    const health = await mirrored(memoryStorage(), [closed]).checkHealth();
-    expect(health.status).toBe('down');
+  it('starts while one storage is out of reach, and is degraded; not while all are', async () => {
+    const unreachable = (): FileStorage => new FileStorage(new Unreachable());
+    const files = mirrored(unreachable(), [memoryStorage()]);
+    await files.start();
+    expect(await files.checkHealth()).toMatchObject({ status: 'degraded' });
+    const none = mirrored(unreachable(), [unreachable()]);
+    await expect(none.start()).rejects.toMatchObject({ code: 'unavailable' });
+    expect(await none.checkHealth()).toMatchObject({ status: 'down' });
+  });
+
+  it('does not start with a storage that is set up wrong', async () => {
+    const wrong = diskStorage({ directory: '/dev/null/nowhere' });
+    await expect(mirrored(memoryStorage(), [wrong]).start()).rejects.toMatchObject({
+      code: 'failed-precondition',
+    });
   });
 
   it('needs a secondary', () => {
