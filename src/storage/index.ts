@@ -37,3 +37,34 @@ export { type Grant, type LocalUrlOptions, UrlSigner } from './signed-url.ts';
 export type { StorageReader, StorageWriter } from './roles.ts';
 export { StoredFile } from './stored-file.ts';
 export { type CreateUploadOptions, type PutPartOptions, Upload } from './upload.ts';
+export {
+  type EncryptedCapabilities,
+  EncryptedDriver,
+  type EncryptedOptions,
+  encrypted,
+  type EncryptionKey,
+} from './layers/encrypted.ts';
+export {
+  type Fault,
+  type FaultyCall,
+  faulty,
+  FaultyDriver,
+  type FaultyOptions,
+} from './layers/faulty.ts';
+export {
+  type MirroredCapabilities,
+  mirrored,
+  type MirroredOptions,
+  MirroredStorage,
+  type RepairReport,
+} from './layers/mirrored.ts';
+export { prefixed, PrefixedDriver } from './layers/prefixed.ts';
+export {
+  type QuarantinedCapabilities,
+  quarantined,
+  type QuarantinedOptions,
+  QuarantinedStorage,
+  type ScanReport,
+  type ScanVerdict,
+} from './layers/quarantined.ts';
+export { readOnly, ReadOnlyDriver } from './layers/read-only.ts';

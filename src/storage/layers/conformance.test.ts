@@ -67,6 +67,7 @@ function hold(name: string, make: (inner: FileStorage) => FileStorage): void {
 // Its writes are all refused: those of the suite go to the storage below, and its reads through the layer.
 function readOnlyBesideWrites(inner: FileStorage): FileStorage {
   const storage = readOnly(inner);
+  const close = storage.close.bind(storage);
   return Object.assign(storage, {
     put: inner.put.bind(inner),
     delete: inner.delete.bind(inner),
@@ -80,7 +81,7 @@ function readOnlyBesideWrites(inner: FileStorage): FileStorage {
     handler: inner.handler.bind(inner),
     close: async () => {
       await inner.close();
-      await Object.getPrototypeOf(storage).close.call(storage);
+      await close();
     },
   });
 }

@@ -60,9 +60,19 @@ describe('faulty', () => {
   });
 
   it('releases a content that breaks midway and is never read', async () => {
-    const files = faulty(memoryStorage(), { faults: [{ calls: ['get'], fail: 'midway' }] });
+    const inner = memoryStorage();
+    const files = faulty(inner, { faults: [{ calls: ['get'], fail: 'midway' }] });
     await files.put('a', bytes);
+    let cancelled = 0;
+    const get = inner.get.bind(inner);
+    inner.get = async (...call) => {
+      const file = await get(...call);
+      const cancel = (): void => void (cancelled += 1);
+      file.stream = () => new ReadableStream<Uint8Array<ArrayBuffer>>({ cancel });
+      return file;
+    };
     await (await files.get('a')).cancel();
+    expect(cancelled).toBe(1);
   });
 
   it('hits the same calls for the same seed, and others for another', async () => {

@@ -26,8 +26,8 @@ import { FileStorage } from '../storage.ts';
 import { LayerDriver } from './layer.ts';
 import { piecesOf, transformed } from './pieces.ts';
 
-/** The calls that can be made to fail. `exists` is a `head`; a `complete` of an upload is `completeUpload`. */
-export const faultyCalls = [
+// The calls that can be made to fail. `exists` is a `head`.
+const faultyCalls = [
   'put',
   'get',
   'head',
@@ -43,7 +43,7 @@ export const faultyCalls = [
   'abortUpload',
 ] as const;
 
-/** One of {@link faultyCalls}. */
+/** A call that can be made to fail; `exists` is a `head`. */
 export type FaultyCall = (typeof faultyCalls)[number];
 
 /** What goes wrong, and when. */

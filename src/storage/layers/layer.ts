@@ -57,7 +57,7 @@ export class LayerDriver<
     signal?: AbortSignal,
   ): Promise<FileInfo> {
     return await this.relay(async () => {
-      const { checksums: _, size, ifMatch, ifNoneMatch, ...facts } = options;
+      const { checksums: _, size, ifMatch: __, ifNoneMatch: ___, ...facts } = options;
       const conditions = await this.innerConditions(key, options, signal);
       const sized = size === undefined ? {} : { size };
       return this.outerInfo(

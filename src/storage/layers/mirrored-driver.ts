@@ -117,7 +117,9 @@ export class MirroredDriver<
         await storage.start({ signal });
       }),
     );
-    const errors = starts.flatMap((start) => (start.status === 'rejected' ? [start.reason] : []));
+    const errors = starts.flatMap((start): unknown[] =>
+      start.status === 'rejected' ? [start.reason] : [],
+    );
     const fatal =
       errors.find((error) => !isOutage(error)) ??
       (errors.length === starts.length ? errors[0] : undefined);

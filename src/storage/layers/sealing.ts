@@ -171,9 +171,5 @@ function open(
   } catch {
     return undefined;
   }
-  return new Uint8Array(
-    plain.buffer,
-    plain.byteOffset,
-    plain.byteLength,
-  ) as Uint8Array<ArrayBuffer>;
+  return new Uint8Array(plain.buffer, plain.byteOffset, plain.byteLength);
 }

@@ -36,7 +36,7 @@ export class LayerUploads implements DriverUploads {
   async create(key: string, upload: DriverUpload, signal?: AbortSignal): Promise<UploadState> {
     const { inner, keyOf, relay, conditions } = this.#options;
     return await relay(async () => {
-      const { ifMatch, ifNoneMatch, ...options } = upload;
+      const { ifMatch: _, ifNoneMatch: __, ...options } = upload;
       const kept = await conditions(key, upload, signal);
       const { token } = await inner.createUpload(keyOf(key), { ...options, ...kept, signal });
       return { token };
