@@ -207,8 +207,10 @@ export interface DriverUploads {
  */
 export interface StorageDriver extends Driver {
   readonly capabilities: StorageCapabilities;
-  /** Signs and verifies this storage's own URLs. MUST be there where `handler` is true. */
+  /** Signs and verifies this storage's own URLs. This or `handler` MUST be there where the capability `handler` is true. */
   readonly signer?: UrlSigner;
+  /** Answers the URLs that this storage signs where it has no signer, since they are those of another storage. */
+  handler?(): (request: Request) => Promise<Response>;
   /** MUST be there where `resumableUploads` is true. */
   readonly uploads?: DriverUploads;
   /**

@@ -45,3 +45,34 @@ export {
   type UploadIntentsOptions,
   type UploadWish,
 } from './upload-intents.ts';
+export {
+  type EncryptedCapabilities,
+  EncryptedDriver,
+  type EncryptedOptions,
+  encrypted,
+  type EncryptionKey,
+} from './layers/encrypted.ts';
+export {
+  type Fault,
+  type FaultyCall,
+  faulty,
+  FaultyDriver,
+  type FaultyOptions,
+} from './layers/faulty.ts';
+export {
+  type MirroredCapabilities,
+  mirrored,
+  type MirroredOptions,
+  MirroredStorage,
+  type RepairReport,
+} from './layers/mirrored.ts';
+export { prefixed, PrefixedDriver } from './layers/prefixed.ts';
+export {
+  type QuarantinedCapabilities,
+  quarantined,
+  type QuarantinedOptions,
+  QuarantinedStorage,
+  type ScanReport,
+  type ScanVerdict,
+} from './layers/quarantined.ts';
+export { readOnly, ReadOnlyDriver } from './layers/read-only.ts';

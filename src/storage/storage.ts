@@ -546,9 +546,10 @@ export class FileStorage<
   ): (request: Request) => Promise<Response> {
     const storage = this as FileStorage<AnyDriver>;
     requireCapability(storage.driver.capabilities, 'handler', storage.#origin('handler'));
-    if (!storage.driver.signer)
-      throw new TypeError('the driver declares handler and has no signer');
-    return storageHandler(storage, storage.driver.signer);
+    const { signer } = storage.driver;
+    if (signer) return storageHandler(storage, signer);
+    if (storage.driver.handler) return storage.driver.handler();
+    throw new TypeError('the driver declares handler and has neither a signer nor a handler');
   }
 
   async #sign<Signed>(

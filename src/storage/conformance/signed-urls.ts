@@ -168,7 +168,7 @@ const uploadCases = requiring('signedUploads', uploadRefused, [
       ) as typeof upload;
       const elsewhere =
         upload.method === 'PUT'
-          ? { ...upload, url: upload.url.replace('/a?', '/b?') }
+          ? { ...upload, url: upload.url.replace(/\/a(?=[/?])/, '/b') }
           : { ...upload, fields: { ...upload.fields, key: 'b' } };
       for (const changed of [asPage, elsewhere]) {
         const { status } = await sendUpload(storage, changed, 'x');
