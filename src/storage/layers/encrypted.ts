@@ -19,9 +19,10 @@ import type {
   ListPage,
   SignedPut,
   StorageCapabilities,
+  TransferConditions,
   WriteConditions,
 } from '../driver.ts';
-import { StorageFault } from '../errors.ts';
+import { conditionFailed, StorageFault } from '../errors.ts';
 import { resolveRange } from '../range.ts';
 import { type LocalUrlOptions, UrlSigner } from '../signed-url.ts';
 import { FileStorage } from '../storage.ts';
@@ -60,13 +61,14 @@ export interface EncryptedOptions {
 /** What an encrypted storage can do over one that can do this. */
 export type EncryptedCapabilities<Inner extends StorageCapabilities> = Omit<
   Inner,
-  'atomicMove' | 'signedUrls' | 'handler' | 'signedChecksums' | 'resumableUploads'
+  'atomicMove' | 'signedUrls' | 'signedUploads' | 'handler' | 'signedChecksums' | 'resumableUploads'
 > & {
   readonly conditionalWrites: Inner['conditionalWrites'];
   readonly conditionalDeletes: Inner['conditionalDeletes'];
   readonly nestedKeys: Inner['nestedKeys'];
   readonly atomicMove: false;
   readonly signedUrls: true;
+  readonly signedUploads: true;
   readonly handler: true;
   readonly signedChecksums: true;
   readonly resumableUploads: false;
@@ -103,6 +105,7 @@ export class EncryptedDriver<
       ...capabilities,
       atomicMove: false,
       signedUrls: true,
+      signedUploads: true,
       handler: true,
       signedChecksums: true,
       resumableUploads: false,
@@ -182,17 +185,22 @@ export class EncryptedDriver<
   override async copy(
     from: string,
     to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+    conditions: TransferConditions,
     signal?: AbortSignal,
   ): Promise<FileInfo> {
     const { info, body } = await this.get(from, undefined, signal);
+    const { ifNoneMatch, ifSourceMatch = info.etag } = conditions;
+    if (ifSourceMatch !== info.etag) {
+      if (!(body instanceof Uint8Array)) await body[Symbol.asyncIterator]().return?.();
+      throw conditionFailed(from, 'ifSourceMatch');
+    }
     const { contentType, cacheControl, metadata, size, sha256 = '', crc32 = '' } = info;
     const options = {
       contentType,
       ...(cacheControl === undefined ? {} : { cacheControl }),
       metadata,
       size,
-      ...conditions,
+      ...(ifNoneMatch && { ifNoneMatch }),
       checksums: () => ({ sha256, crc32 }),
     };
     return await this.put(to, body, options, signal);
@@ -201,7 +209,7 @@ export class EncryptedDriver<
   override async move(
     from: string,
     to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+    conditions: TransferConditions,
     signal?: AbortSignal,
   ): Promise<FileInfo> {
     const info = await this.copy(from, to, conditions, signal);

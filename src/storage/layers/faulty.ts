@@ -17,6 +17,7 @@ import type {
   FileInfo,
   ListPage,
   StorageCapabilities,
+  TransferConditions,
   UploadedPart,
   UploadState,
   WriteConditions,
@@ -154,7 +155,7 @@ export class FaultyDriver<
   override async copy(
     from: string,
     to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+    conditions: TransferConditions,
     signal?: AbortSignal,
   ): Promise<FileInfo> {
     return await this.#script.run(
@@ -167,7 +168,7 @@ export class FaultyDriver<
   override async move(
     from: string,
     to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+    conditions: TransferConditions,
     signal?: AbortSignal,
   ): Promise<FileInfo> {
     return await this.#script.run(

@@ -12,6 +12,7 @@ import type {
   SignedUpload,
   StorageCapabilities,
   StorageDriver,
+  TransferConditions,
   WriteConditions,
 } from '../driver.ts';
 import { classifyStorageFault } from '../errors.ts';
@@ -113,7 +114,7 @@ export class LayerDriver<
   async copy(
     from: string,
     to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+    conditions: TransferConditions,
     signal?: AbortSignal,
   ): Promise<FileInfo> {
     const [source, target] = [this.innerKey(from), this.innerKey(to)];
@@ -125,7 +126,7 @@ export class LayerDriver<
   async move(
     from: string,
     to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+    conditions: TransferConditions,
     signal?: AbortSignal,
   ): Promise<FileInfo> {
     const [source, target] = [this.innerKey(from), this.innerKey(to)];

@@ -18,6 +18,7 @@ import type {
   ListPage,
   SignedPut,
   StorageCapabilities,
+  TransferConditions,
   WriteConditions,
 } from '../driver.ts';
 import { StorageFault } from '../errors.ts';
@@ -37,7 +38,7 @@ export interface MirroredOptions {
 /** What a mirrored storage can do whose primary can do this. */
 export type MirroredCapabilities<Primary extends StorageCapabilities> = Omit<
   Primary,
-  'signedUrls' | 'handler' | 'signedChecksums'
+  'signedUrls' | 'signedUploads' | 'handler' | 'signedChecksums'
 > & {
   readonly conditionalWrites: Primary['conditionalWrites'];
   readonly conditionalDeletes: Primary['conditionalDeletes'];
@@ -45,6 +46,7 @@ export type MirroredCapabilities<Primary extends StorageCapabilities> = Omit<
   readonly atomicMove: Primary['atomicMove'];
   readonly resumableUploads: Primary['resumableUploads'];
   readonly signedUrls: true;
+  readonly signedUploads: true;
   readonly handler: true;
   readonly signedChecksums: true;
 };
@@ -80,6 +82,7 @@ export class MirroredDriver<
     super('mirrored', primary, {
       ...capabilities,
       signedUrls: true,
+      signedUploads: true,
       handler: true,
       signedChecksums: true,
     });
@@ -197,7 +200,7 @@ export class MirroredDriver<
   override async copy(
     from: string,
     to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+    conditions: TransferConditions,
     signal?: AbortSignal,
   ): Promise<FileInfo> {
     return await this.#write(
@@ -210,7 +213,7 @@ export class MirroredDriver<
   override async move(
     from: string,
     to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+    conditions: TransferConditions,
     signal?: AbortSignal,
   ): Promise<FileInfo> {
     // The target first: a secondary may have both names for a moment, but never neither.

@@ -30,6 +30,7 @@ export type QuarantinedCapabilities<Inner extends StorageCapabilities> = Omit<
   readonly nestedKeys: Inner['nestedKeys'];
   readonly atomicMove: Inner['atomicMove'];
   readonly signedUrls: Inner['signedUrls'];
+  readonly signedUploads: Inner['signedUploads'];
   readonly handler: Inner['handler'];
   readonly signedChecksums: Inner['signedChecksums'];
   readonly resumableUploads: Inner['resumableUploads'];

@@ -8,6 +8,7 @@ import type {
   FileInfo,
   SignedUpload,
   StorageCapabilities,
+  TransferConditions,
   UploadState,
   WriteConditions,
 } from '../driver.ts';
@@ -112,7 +113,7 @@ export class QuarantinedDriver<
   override async copy(
     from: string,
     to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+    conditions: TransferConditions,
     signal?: AbortSignal,
   ): Promise<FileInfo> {
     return await this.#explaining(
@@ -125,7 +126,7 @@ export class QuarantinedDriver<
   override async move(
     from: string,
     to: string,
-    conditions: Pick<WriteConditions, 'ifNoneMatch'>,
+    conditions: TransferConditions,
     signal?: AbortSignal,
   ): Promise<FileInfo> {
     return await this.#explaining(
