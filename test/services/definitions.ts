@@ -2,6 +2,7 @@ import { chromium } from './chromium.ts';
 import type { ServerDefinition, ServiceDefinition } from './definition.ts';
 import { directus } from './directus.ts';
 import { mariadb } from './mariadb.ts';
+import { moto } from './moto.ts';
 import { postgres } from './postgres.ts';
 import { postgres18 } from './postgres18.ts';
 import { rabbitmq } from './rabbitmq.ts';
@@ -14,6 +15,7 @@ import { webPush } from './web-push.ts';
 export type ServerName =
   | 'directus'
   | 'mariadb'
+  | 'moto'
   | 'postgres'
   | 'postgres18'
   | 'rabbitmq'
@@ -28,6 +30,7 @@ export type ServiceName = ServerName | 'chromium';
 const servers: Readonly<Record<ServerName, ServerDefinition>> = {
   directus,
   mariadb,
+  moto,
   postgres,
   postgres18,
   rabbitmq,

@@ -14,14 +14,8 @@ export const s3: ServerDefinition = {
     whenAllExist(['radosgw', 'ceph-mon', 'ceph-osd', 'ceph', 'radosgw-admin', 'ceph-authtool']),
 
   async forApplication(address) {
-    const { makeBucket } = await import('./buckets.ts');
-    const { options } = await makeBucket(address, 'underpin');
-    const { bucket, region, endpoint, credentials } = options;
-    return {
-      STORAGE_URL: `s3://${bucket}?region=${region}&endpoint=${encodeURIComponent(endpoint)}`,
-      AWS_ACCESS_KEY_ID: credentials.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
-    };
+    const { makeBucket, settingsOf } = await import('./buckets.ts');
+    return settingsOf(await makeBucket(address, 'underpin'));
   },
 
   async prepare({ folder, freePort, spawn, run }) {

@@ -94,6 +94,16 @@ export function isMissing(error: unknown): boolean {
   return answer?.name === 'NoSuchKey' || (answer?.status === 404 && answer.name === 'NotFound');
 }
 
+/** Whether the server says that no upload in parts is under way by this name. */
+export function isNoUpload(error: unknown): boolean {
+  return answerOf(error)?.name === 'NoSuchUpload';
+}
+
+/** Whether the server refused a HEAD, whose answer cannot say why. */
+export function isNamelessRefusal(error: unknown): boolean {
+  return answerOf(error)?.status === 403;
+}
+
 /** Whether the server refused a write since its condition does not hold. */
 export function isConditionFailed(error: unknown): boolean {
   return answerOf(error)?.status === 412;

@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 
 /** The parts of a body, each of this size but the last; at least one, which may be empty. */
 export async function* partsOf(
@@ -78,5 +78,23 @@ export async function* hashed(
   for await (const chunk of body) {
     update(chunk);
     yield chunk;
+  }
+}
+
+/** Sends a body as a stream. When the body fails, so does what sends it, with the body's error; the SDK would wait for more. */
+export async function streamed<Result>(
+  body: AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+  send: (stream: Readable, signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const stream = Readable.from(body, { objectMode: false });
+  const failed = new AbortController();
+  stream.on('error', (error) => failed.abort(error));
+  try {
+    return await send(stream, signal ? AbortSignal.any([signal, failed.signal]) : failed.signal);
+  } catch (error) {
+    throw failed.signal.aborted ? failed.signal.reason : error;
+  } finally {
+    stream.destroy();
   }
 }
