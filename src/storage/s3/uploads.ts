@@ -113,7 +113,8 @@ export class S3Uploads implements DriverUploads {
   ): Promise<readonly UploadedPart[]> {
     const name = nameOf(key, state);
     try {
-      return await this.#list(key, name, signal);
+      const parts = await this.#list(key, name, signal);
+      return parts.map(({ number, size }) => ({ number, size }));
     } catch (error) {
       // Its completion went wrong after the parts had become one object.
       const whole = name.staged && (await this.#stageSize(name.staged, signal));
