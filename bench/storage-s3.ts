@@ -1,5 +1,4 @@
 import { Readable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 import {
   CompleteMultipartUploadCommand,
@@ -130,28 +129,21 @@ function storeCase(
     async open(peers) {
       const server = await startServer('s3');
       const others = (await peers('variants.ts')) as PeerStores | undefined;
-      const stores: { store: RemoteStore; bucket: TestBucket }[] = [];
-      for (const make of [underpin, limit, ...(others?.stores ?? [])]) {
-        const bucket = await makeBucket(server.url);
-        stores.push({ store: make(bucket.options), bucket });
-      }
-      for (const { store } of stores) await prepare?.(store);
+      const bucket = await makeBucket(server.url);
+      const makers = [underpin, limit, ...(others?.stores ?? [])];
+      const stores = makers.map((make) => make(bucket.options));
+      for (const store of stores) await prepare?.(store);
       return {
-        variants: stores.map(({ store, bucket }): Variant => ({
+        variants: stores.map((store): Variant => ({
           id: store.id,
-          // The server's disk is in memory, and has no room for every round's files.
-          async reset() {
-            if (of.worth === undefined) return;
-            await forget(bucket.options);
-            await sleep(500);
-            globalThis.gc?.();
-          },
+          // The server's disk is in memory, and has no room for what every variant leaves.
+          reset: async () => await forget(bucket.options),
           async run(count) {
             for (let index = 0; index < count; index += 1) await work(store, index);
           },
         })),
         async close() {
-          for (const { store } of stores) await store.close?.();
+          for (const store of stores) await store.close?.();
           await server[Symbol.asyncDispose]();
         },
       };

@@ -17,6 +17,11 @@ type StorageTarget = Parameters<typeof port<FileStorage, keyof StorageCapabiliti
 const folders = new WeakMap<FileStorage, string>();
 const buckets = new WeakMap<FileStorage, TestBucket>();
 
+// It verifies no signature, lets two of racing writers win now and then, takes minutes for thousands of files, and has no answer but
+// 500 to a part of an upload that is gone.
+const isNotKeptByMoto = (id: string): boolean =>
+  /^signed |one wins|more than a request|across pages|what was aborted is gone/.test(id);
+
 /** S3 by one of its servers. */
 async function s3Target(name: string, server: 's3' | 'moto'): Promise<StorageTarget> {
   return {
@@ -67,5 +72,5 @@ export const storagePort: RegisteredPort = port(storageConformance, [
     },
   },
   await s3Target('s3', 's3'),
-  await s3Target('s3 (moto)', 'moto'),
+  { ...(await s3Target('s3 (moto)', 'moto')), leavesOut: isNotKeptByMoto },
 ]);

@@ -106,5 +106,7 @@ osd memory target = 939524096
 rgw data = ${folder}/rgw
 rgw frontends = beast endpoint=127.0.0.1:${gateway}
 rgw thread pool size = 32
+rgw gc obj min wait = 5
+rgw gc processor period = 5
 `;
 }

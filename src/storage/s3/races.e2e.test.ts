@@ -3,8 +3,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { makeBucket, type TestBucket } from '../../../test/services/buckets.ts';
 import { type PrivateServer, startServer } from '../../../test/services/servers.ts';
 import { service } from '../../../test/services/services.ts';
-import { InfrastructureError } from '../../core/index.ts';
-import { type FileStorage } from '../storage.ts';
+import { type ErrorCode, InfrastructureError } from '../../core/index.ts';
+import type { FileStorage } from '../storage.ts';
 import { s3Storage, type S3StorageDriver } from './index.ts';
 
 // moto is left out: of two writers with a condition it lets both win now and then, whoever asks.
@@ -15,7 +15,7 @@ const writers = ['one', 'two', 'three', 'four'];
 /** What a writer does in a round, to its key, and the code by which the losers are told. */
 interface Race {
   readonly what: string;
-  readonly lost: string;
+  readonly lost: ErrorCode;
   /** Makes what the writers race for, and gives what each of them then does. */
   readonly prepare: (
     files: FileStorage<S3StorageDriver>,
