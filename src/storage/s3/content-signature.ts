@@ -1,7 +1,10 @@
+import { createHash } from 'node:crypto';
+
 import type { s3 } from './sdk.ts';
 
 type Put = InstanceType<typeof s3.PutObjectCommand>;
 type PutPart = InstanceType<typeof s3.UploadPartCommand>;
+type DeleteMany = InstanceType<typeof s3.DeleteObjectsCommand>;
 type Complete = InstanceType<typeof s3.CompleteMultipartUploadCommand>;
 
 /**
@@ -35,7 +38,21 @@ export function answerDate(command: Put | Complete): () => Date {
   return () => answered ?? new Date();
 }
 
+/** Gives a request its `Content-MD5` in place of the SDK's own checksum, which older servers do not take for one. */
+export function sendMd5(command: DeleteMany): void {
+  stackOf(command).add(
+    (next) => async (args) => {
+      const request = args.request as { body: string; headers: Record<string, string> };
+      for (const name of Object.keys(request.headers))
+        if (/^x-amz-(?:sdk-)?checksum/.test(name)) delete request.headers[name];
+      request.headers['content-md5'] = createHash('md5').update(request.body).digest('base64');
+      return await next(args);
+    },
+    { step: 'build', priority: 'low', name: 'underpinContentMd5' },
+  );
+}
+
 // What is added here looks at no input or output, in which alone the commands' stacks differ.
-function stackOf(command: Put | PutPart | Complete): Put['middlewareStack'] {
+function stackOf(command: Put | PutPart | Complete | DeleteMany): Put['middlewareStack'] {
   return command.middlewareStack as Put['middlewareStack'];
 }

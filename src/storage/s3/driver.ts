@@ -20,7 +20,9 @@ import type {
 } from '../driver.ts';
 import { notFound, StorageFault } from '../errors.ts';
 import { encodeKey } from '../key.ts';
+import { sendMd5 } from './content-signature.ts';
 import {
+  changedMeanwhile,
   classifierFor,
   isAccessDenied,
   isClockSkew,
@@ -28,6 +30,8 @@ import {
   isMissing,
   isNamelessRefusal,
   isRangeUnsatisfiable,
+  notDeleted,
+  unsatisfiable,
 } from './errors.ts';
 import { heldAgainstEtag } from './etag.ts';
 import { etagOf, infoOf, verifiablePartSize } from './facts.ts';
@@ -244,10 +248,10 @@ export class S3StorageDriver implements StorageDriver {
 
   async deleteMany(keys: readonly string[], signal?: AbortSignal): Promise<void> {
     const Objects = keys.map((Key) => ({ Key }));
-    const { Errors = [] } = await this.native.send(
-      new s3.DeleteObjectsCommand({ Bucket: this.#bucket, Delete: { Objects, Quiet: true } }),
-      abortedBy(signal),
-    );
+    const Delete = { Objects, Quiet: true };
+    const command = new s3.DeleteObjectsCommand({ Bucket: this.#bucket, Delete });
+    sendMd5(command);
+    const { Errors = [] } = await this.native.send(command, abortedBy(signal));
     const failed = Errors.filter(({ Code }) => Code !== 'NoSuchKey');
     if (failed[0]) throw notDeleted(failed.length, failed[0]);
   }
@@ -394,38 +398,6 @@ export class S3StorageDriver implements StorageDriver {
     });
     return await spooled(checked, signal, async (content) => await write(content, digest.digest()));
   }
-}
-
-function notDeleted(
-  count: number,
-  {
-    Key = '',
-    Code = '',
-    Message = '',
-  }: Partial<Record<'Key' | 'Code' | 'Message', string | undefined>>,
-): StorageFault {
-  return new StorageFault({
-    code: Code === 'AccessDenied' ? 'permission-denied' : 'internal',
-    retryable: Code !== 'AccessDenied',
-    message: `S3 did not delete ${count} of the files, such as ${JSON.stringify(Key)}: ${Code} ${Message}`,
-  });
-}
-
-function unsatisfiable(key: string, cause?: unknown): StorageFault {
-  return new StorageFault(
-    {
-      code: 'invalid-argument',
-      message: `the range starts past the end of ${JSON.stringify(key)}`,
-    },
-    cause,
-  );
-}
-
-function changedMeanwhile(key: string, cause: unknown): StorageFault {
-  return new StorageFault(
-    { code: 'aborted', message: `${JSON.stringify(key)} was replaced while it was copied` },
-    cause,
-  );
 }
 
 function writeRange({ start, end, suffix }: ByteRange): string {

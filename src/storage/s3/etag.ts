@@ -20,34 +20,70 @@ export function etagOfBytes(bytes: Uint8Array): string {
   return createHash('md5').update(bytes).digest('hex');
 }
 
-/** The content of an object that was made of parts of this size, held against its etag while it passes by. */
-export async function* heldAgainstEtag(
+/** The etag of a content that was made of parts of this size, while it passes by. */
+class PartedDigest {
+  readonly #partSize: number;
+  readonly #etags: string[] = [];
+  #part = createHash('md5');
+  #filled = 0;
+
+  constructor(partSize: number) {
+    this.#partSize = partSize;
+  }
+
+  update(chunk: Uint8Array): void {
+    for (let taken = 0; taken < chunk.byteLength;) {
+      if (this.#filled === this.#partSize) {
+        this.#etags.push(this.#part.digest('hex'));
+        this.#part = createHash('md5');
+        this.#filled = 0;
+      }
+      const piece = chunk.subarray(taken, taken + this.#partSize - this.#filled);
+      this.#part.update(piece);
+      this.#filled += piece.byteLength;
+      taken += piece.byteLength;
+    }
+  }
+
+  /** Once, after the last piece. */
+  digest(): string | undefined {
+    return etagOfParts([...this.#etags, this.#part.digest('hex')]);
+  }
+}
+
+/**
+ * The content of an object, held against its etag while it passes by. Not a generator: returned before its first step, that would
+ * not close the content.
+ */
+export function heldAgainstEtag(
   key: string,
   content: AsyncIterable<Uint8Array<ArrayBuffer>>,
   { etag, partSize }: { readonly etag: string; readonly partSize: number },
-): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
-  const etags: string[] = [];
-  let part = createHash('md5');
-  let filled = 0;
-  for await (const chunk of content) {
-    for (let taken = 0; taken < chunk.byteLength;) {
-      if (filled === partSize) {
-        etags.push(part.digest('hex'));
-        part = createHash('md5');
-        filled = 0;
-      }
-      const piece = chunk.subarray(taken, taken + partSize - filled);
-      part.update(piece);
-      filled += piece.byteLength;
-      taken += piece.byteLength;
-    }
-    yield chunk;
-  }
-  etags.push(part.digest('hex'));
-  const actual = etagOfParts(etags);
-  if (actual === etag) return;
+): AsyncIterable<Uint8Array<ArrayBuffer>> {
+  return {
+    [Symbol.asyncIterator]() {
+      const source = content[Symbol.asyncIterator]();
+      const digest = new PartedDigest(partSize);
+      return {
+        async next() {
+          const step = await source.next();
+          if (step.done === true) checkEtag(key, etag, digest.digest());
+          else digest.update(step.value);
+          return step;
+        },
+        async return() {
+          await source.return?.();
+          return { done: true, value: undefined };
+        },
+      };
+    },
+  };
+}
+
+function checkEtag(key: string, expected: string, actual: string | undefined): void {
+  if (actual === expected) return;
   throw new StorageFault({
     code: 'data-loss',
-    message: `${JSON.stringify(key)} is corrupt: its content has the etag ${actual}, not ${etag}. Restore it from a copy`,
+    message: `${JSON.stringify(key)} is corrupt: its content has the etag ${actual}, not ${expected}. Restore it from a copy`,
   });
 }

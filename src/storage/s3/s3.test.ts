@@ -276,10 +276,16 @@ describe('storage s3 › faults', () => {
 
   it('files that were not deleted are told by their number, and one by its key', async () => {
     const denied = '<Error><Key>a</Key><Code>AccessDenied</Code><Message>no</Message></Error>';
-    await using files = await answering((_request, response) => {
-      response.end(`<R>${denied}${denied.replace('a<', 'b<')}</R>`);
+    const md5 = createHash('md5');
+    const headers: Record<string, unknown> = {};
+    await using files = await answering((request, response) => {
+      Object.assign(headers, request.headers);
+      request.on('data', (chunk: Buffer) => void md5.update(chunk));
+      request.on('end', () => response.end(`<R>${denied}${denied.replace('a<', 'b<')}</R>`));
     });
     const error = await failure(files.deleteMany(['a', 'b', 'c']));
+    expect(headers['content-md5']).toBe(md5.digest('base64'));
+    expect(Object.keys(headers).filter((name) => name.includes('checksum'))).toEqual([]);
     expect(error.code).toBe('permission-denied');
     expect(error.message).toContain('did not delete 2 of the files, such as "a": AccessDenied no');
     expect(requests).toEqual(['POST /b/']);
