@@ -36,8 +36,8 @@ export class ObjectWriter {
     const { ifMatch, ifNoneMatch, contentType, cacheControl, metadata } = options;
     const key = object.Key;
     const facts = headersOf(options, checksums);
-    const write = randomBytes(16).toString('base64url');
-    if (ifMatch !== undefined) facts.Metadata[writeName] = write;
+    const write = ifMatch === undefined ? undefined : randomBytes(16).toString('base64url');
+    if (write !== undefined) facts.Metadata[writeName] = write;
     const command = new s3.PutObjectCommand({
       ...object,
       ...facts,
