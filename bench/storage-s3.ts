@@ -196,10 +196,10 @@ const bench: Bench = {
     'No peer keeps or verifies a checksum; `underpin` computes SHA-256 and CRC-32 of all content, and keeps and verifies one. `s3-upload-1g` is a stream of unknown length; its memory is that of the whole process, with what the variants before it left.',
   ],
   cases: [
-    storeCase({ id: 's3-put-1k', unit: 'ops/s', count: 300 }, put),
-    storeCase({ id: 's3-put-1k-cpu', unit: 'ops/s', count: 300 }, { ...put, now: ownTime }),
-    storeCase({ id: 's3-get-1k', unit: 'ops/s', count: 300 }, get),
-    storeCase({ id: 's3-get-1k-cpu', unit: 'ops/s', count: 300 }, { ...get, now: ownTime }),
+    storeCase({ id: 's3-put-1k', unit: 'ops/s', count: 200 }, put),
+    storeCase({ id: 's3-put-1k-cpu', unit: 'ops/s', count: 200 }, { ...put, now: ownTime }),
+    storeCase({ id: 's3-get-1k', unit: 'ops/s', count: 200 }, get),
+    storeCase({ id: 's3-get-1k-cpu', unit: 'ops/s', count: 200 }, { ...get, now: ownTime }),
     storeCase({ id: 's3-stream-put-64m', unit: 'MiB/s', count: 1, worth: 64 }, stream),
     storeCase(
       { id: 's3-stream-put-64m-cpu', unit: 'MiB/s', count: 1, worth: 64 },

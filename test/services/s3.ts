@@ -104,7 +104,7 @@ memstore device bytes = 4294967296
 osd memory target = 939524096
 [client.rgw.a]
 rgw data = ${folder}/rgw
-rgw frontends = beast endpoint=127.0.0.1:${gateway}
+rgw frontends = beast endpoint=127.0.0.1:${gateway} tcp_nodelay=1
 rgw thread pool size = 32
 rgw gc obj min wait = 5
 rgw gc processor period = 5

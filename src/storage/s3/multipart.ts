@@ -5,6 +5,7 @@ import type { S3Client } from '@aws-sdk/client-s3';
 import { type Classify, type Policy, PolicyExecutor, wrapError } from '../../core/index.ts';
 import type { Checksums, FileFacts, FileInfo } from '../driver.ts';
 import { StorageFault } from '../errors.ts';
+import { maxParts } from '../upload.ts';
 import { answerDate } from './content-signature.ts';
 import { etagOfBytes, etagOfParts } from './etag.ts';
 import { etagOf, headersOf, infoOf, partSizeName, writeName } from './facts.ts';
@@ -13,7 +14,6 @@ import { chain } from './streams.ts';
 
 // Together with the part that is being filled, at most this many are in memory.
 const partsAtOnce = 4;
-const maxParts = 10_000;
 
 /** One object in one bucket. */
 export interface ObjectName {
@@ -76,7 +76,8 @@ export class MultipartUploader {
     try {
       const sent: SentPart[] = [];
       if (isHeldAgainstEtag && this.#etagsAreMd5 === undefined) {
-        const { value: first = new Uint8Array() } = await parts.next();
+        const step = await parts.next();
+        const first = step.done === true ? new Uint8Array() : step.value;
         const part = await this.#sendPart({ ...upload, PartNumber: 1 }, first, signal);
         this.#etagsAreMd5 = etagOf(part.ETag) === etagOfBytes(first);
         if (!this.#etagsAreMd5) {

@@ -382,35 +382,43 @@ describe('storage s3 › faults', () => {
     expect(requests.filter((one) => one === 'DELETE /b/big')).toEqual([]);
   });
 
-  it.each([
-    ['where etags are MD5s, the one of the whole is held against those of the parts', true],
-    ['where they are not, the upload begins anew, and its reads are not held against them', false],
-  ])('%s', async (_what, isMd5) => {
-    const metadata: (string | undefined)[] = [];
-    await using files = await answering((request, response) => {
+  /** A server that takes parts, gives such etags for them and a wrong one for the whole, and the sizes of parts that it was told. */
+  async function takingParts(
+    etagFor: (md5: string) => string,
+  ): Promise<{ files: FileStorage<S3StorageDriver>; sizes: unknown[] }> {
+    const sizes: unknown[] = [];
+    const files = await answering((request, response) => {
       const query = new URL(request.url ?? '', 'http://x').searchParams;
       const md5 = createHash('md5');
       request.on('data', (chunk: Buffer) => void md5.update(chunk));
       request.on('end', () => {
         if (query.has('uploads')) {
-          metadata.push(request.headers['x-amz-meta-underpin.part-size'] as string | undefined);
+          sizes.push(request.headers['x-amz-meta-underpin.part-size']);
           response.end('<R><UploadId>1</UploadId></R>');
         } else if (request.method === 'PUT') {
-          response.writeHead(200, { etag: isMd5 ? md5.digest('hex') : 'odd' }).end();
+          response.writeHead(200, { etag: etagFor(md5.digest('hex')) }).end();
         } else if (request.method === 'DELETE') response.writeHead(204).end();
         else response.end('<R><ETag>"wrong-2"</ETag></R>');
       });
     });
-    const put = files.put('big', mebibytes(9));
-    if (isMd5) {
-      const error = await failure(put);
-      expect([error.code, error.outcome]).toEqual(['data-loss', 'unknown']);
-      expect(metadata).toEqual([String(8 * mebibyte)]);
-    } else {
-      expect(await put).toMatchObject({ size: 9 * mebibyte, etag: 'wrong-2' });
-      await files.put('big', mebibytes(9));
-      expect(metadata).toEqual([String(8 * mebibyte), undefined, undefined]);
-    }
+    return { files, sizes };
+  }
+
+  it('where etags are MD5s, the one of the whole is held against those of the parts', async () => {
+    const { files, sizes } = await takingParts((md5) => md5);
+    const error = await failure(files.put('big', mebibytes(9)));
+    expect([error.code, error.outcome]).toEqual(['data-loss', 'unknown']);
+    expect(sizes).toEqual([String(8 * mebibyte)]);
+    await files.close();
+  });
+
+  it('where they are not, the upload begins anew, and nothing is held against them any more', async () => {
+    const { files, sizes } = await takingParts(() => 'odd');
+    const info = await files.put('big', mebibytes(9));
+    expect(info).toMatchObject({ size: 9 * mebibyte, etag: 'wrong-2' });
+    await files.put('big', mebibytes(9));
+    expect(sizes).toEqual([String(8 * mebibyte), undefined, undefined]);
+    await files.close();
   });
 });
 
