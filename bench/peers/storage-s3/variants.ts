@@ -27,7 +27,6 @@ function flydrive({ bucket, ...options }) {
     id: 'flydrive',
     put: (key, bytes) => disk.put(key, bytes),
     get: (key) => disk.getBytes(key),
-    putStream: (key, content) => disk.putStream(key, content),
   };
 }
 
