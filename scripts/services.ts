@@ -43,8 +43,12 @@ async function install(): Promise<void> {
   const wanted = names.length === 0 ? serviceNames : names.map(serviceNamed);
   const missing: ServiceName[] = [];
   for (const name of wanted) {
-    const { locate, needsRoot = false } = definitionOf(name);
+    const { locate, needsRoot = false, installedByHand } = definitionOf(name);
     if ((await locate()) !== undefined) continue;
+    if (installedByHand !== undefined) {
+      process.stderr.write(`Leaving out ${name}, which no test must have: ${installedByHand}\n`);
+      continue;
+    }
     if (!needsRoot || isRoot()) missing.push(name);
     else if (names.length > 0) fail(`${name} can only be started by root.`);
     else process.stderr.write(`Leaving out ${name}, which only root can start.\n`);

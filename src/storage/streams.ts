@@ -1,4 +1,5 @@
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 
 /** The parts of a body, each of this size but the last; at least one, which may be empty. */
 export async function* partsOf(
@@ -35,10 +36,11 @@ export async function* slicesOf(bytes: Uint8Array, size: number): AsyncGenerator
     yield bytes.subarray(start, start + size);
 }
 
-/** All that a stream gives. */
+/** All that a stream gives. By its events: of a small answer, the stream's iterator would be a good part of the cost. */
 export async function readWhole(stream: Readable): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of stream) chunks.push(chunk as Uint8Array);
+  stream.on('data', (chunk: Uint8Array) => chunks.push(chunk));
+  await finished(stream);
   return new Uint8Array(Buffer.concat(chunks));
 }
 
@@ -78,5 +80,23 @@ export async function* hashed(
   for await (const chunk of body) {
     update(chunk);
     yield chunk;
+  }
+}
+
+/** Sends a body as a stream. When the body fails, so does what sends it, with the body's error; the SDK would wait for more. */
+export async function streamed<Result>(
+  body: AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+  send: (stream: Readable, signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const stream = Readable.from(body, { objectMode: false });
+  const failed = new AbortController();
+  stream.on('error', (error) => failed.abort(error));
+  try {
+    return await send(stream, signal ? AbortSignal.any([signal, failed.signal]) : failed.signal);
+  } catch (error) {
+    throw failed.signal.aborted ? failed.signal.reason : error;
+  } finally {
+    stream.destroy();
   }
 }

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { storageConformance } from '../../src/storage/conformance/index.ts';
 import { azureStorage } from '../../src/storage/azure/index.ts';
 import { diskStorage } from '../../src/storage/disk/index.ts';
-import type { FileStorage } from '../../src/storage/index.ts';
+import type { FileStorage, StorageCapabilities } from '../../src/storage/index.ts';
 import { memoryStorage } from '../../src/storage/memory.ts';
 import { s3Storage } from '../../src/storage/s3/index.ts';
 import { makeBucket, type TestBucket } from '../services/buckets.ts';
@@ -14,11 +14,36 @@ import { sharedServer } from '../services/servers.ts';
 import { service } from '../services/services.ts';
 import { port, type RegisteredPort } from './registry.ts';
 
+type StorageTarget = Parameters<typeof port<FileStorage, keyof StorageCapabilities>>[1][number];
+
 const folders = new WeakMap<FileStorage, string>();
 const buckets = new WeakMap<FileStorage, TestBucket>();
 const containers = new WeakMap<FileStorage, TestContainer>();
 const { missing: azuriteMissing } = await service('azurite');
-const { missing: s3Missing } = await service('s3');
+
+// It verifies no signature, lets two of racing writers win now and then, takes minutes for thousands of files, and has no answer but
+// 500 to a part of an upload that is gone.
+const isNotKeptByMoto = (id: string): boolean =>
+  /^signed |one wins|more than a request|across pages|what was aborted is gone/.test(id);
+
+/** S3 by one of its servers. */
+async function s3Target(name: string, server: 's3' | 'moto'): Promise<StorageTarget> {
+  return {
+    adapter: name,
+    capabilities: s3Storage({ bucket: 'unused' }).capabilities,
+    skip: (await service(server)).missing,
+    create: async () => {
+      const bucket = await makeBucket((await sharedServer(server)).url);
+      const storage = s3Storage(bucket.options);
+      buckets.set(storage, bucket);
+      return storage;
+    },
+    dispose: async (storage) => {
+      await storage.close();
+      await buckets.get(storage)?.remove();
+    },
+  };
+}
 
 // Nobody listens there: the suite hands requests for it to the storage's own handler.
 const urls = {
@@ -50,21 +75,8 @@ export const storagePort: RegisteredPort = port(storageConformance, [
       await rm(folders.get(storage) ?? '', { recursive: true });
     },
   },
-  {
-    adapter: 's3',
-    capabilities: s3Storage({ bucket: 'unused' }).capabilities,
-    skip: s3Missing,
-    create: async () => {
-      const bucket = await makeBucket((await sharedServer('s3')).url);
-      const storage = s3Storage(bucket.options);
-      buckets.set(storage, bucket);
-      return storage;
-    },
-    dispose: async (storage) => {
-      await storage.close();
-      await buckets.get(storage)?.remove();
-    },
-  },
+  await s3Target('s3', 's3'),
+  { ...(await s3Target('s3 (moto)', 'moto')), leavesOut: isNotKeptByMoto },
   {
     adapter: 'azure',
     capabilities: azureStorage({ container: 'unused', accountName: 'unused', accountKey: 'eA==' })

@@ -85,7 +85,7 @@ describe.skipIf(s3.missing)('uploadFile › on a real S3 server', () => {
         AWS_ENDPOINT_URL: options.endpoint,
       });
       expect(ended).toEqual({ code: 0, complaints: '' });
-      expect(output).toBe(`https://${options.bucket}.s3.amazonaws.com/press/kit.txt`);
+      expect(output).toBe(`${options.endpoint}/${options.bucket}/press/kit.txt`);
       await using files = s3Storage(options);
       const file = await files.get('press/kit.txt');
       expect([await file.text(), file.info.contentType]).toEqual(['hello', 'text/plain']);

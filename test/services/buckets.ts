@@ -54,3 +54,13 @@ export async function makeBucket(
     },
   };
 }
+
+/** The environment of an application that is to use the bucket. */
+export function settingsOf({ options }: TestBucket): Readonly<Record<string, string>> {
+  const { bucket, region, endpoint, credentials } = options;
+  return {
+    STORAGE_URL: `s3://${bucket}?region=${region}&endpoint=${encodeURIComponent(endpoint)}`,
+    AWS_ACCESS_KEY_ID: credentials.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
+  };
+}

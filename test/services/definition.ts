@@ -8,6 +8,11 @@ export interface ServiceDefinition {
   readonly packages: readonly string[];
   /** Whether root alone can install and start it, with `sudo` or without. Default: no. */
   readonly needsRoot?: boolean;
+  /**
+   * How a person installs it, where neither Debian nor npm has it. Nobody must: tests that need it skip without it, with
+   * `REQUIRE_SERVICES=1` too.
+   */
+  readonly installedByHand?: string;
   /** What remains to be installed after the packages. */
   readonly install?: () => Promise<void>;
   /** Whether the address of the variable leads to it. */

@@ -3,6 +3,7 @@ import { chromium } from './chromium.ts';
 import type { ServerDefinition, ServiceDefinition } from './definition.ts';
 import { directus } from './directus.ts';
 import { mariadb } from './mariadb.ts';
+import { moto } from './moto.ts';
 import { postgres } from './postgres.ts';
 import { postgres18 } from './postgres18.ts';
 import { rabbitmq } from './rabbitmq.ts';
@@ -16,6 +17,7 @@ export type ServerName =
   | 'azurite'
   | 'directus'
   | 'mariadb'
+  | 'moto'
   | 'postgres'
   | 'postgres18'
   | 'rabbitmq'
@@ -31,6 +33,7 @@ const servers: Readonly<Record<ServerName, ServerDefinition>> = {
   azurite,
   directus,
   mariadb,
+  moto,
   postgres,
   postgres18,
   rabbitmq,

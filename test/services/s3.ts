@@ -14,14 +14,8 @@ export const s3: ServerDefinition = {
     whenAllExist(['radosgw', 'ceph-mon', 'ceph-osd', 'ceph', 'radosgw-admin', 'ceph-authtool']),
 
   async forApplication(address) {
-    const { makeBucket } = await import('./buckets.ts');
-    const { options } = await makeBucket(address, 'underpin');
-    const { bucket, region, endpoint, credentials } = options;
-    return {
-      STORAGE_URL: `s3://${bucket}?region=${region}&endpoint=${encodeURIComponent(endpoint)}`,
-      AWS_ACCESS_KEY_ID: credentials.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
-    };
+    const { makeBucket, settingsOf } = await import('./buckets.ts');
+    return settingsOf(await makeBucket(address, 'underpin'));
   },
 
   async prepare({ folder, freePort, spawn, run }) {
@@ -110,7 +104,9 @@ memstore device bytes = 4294967296
 osd memory target = 939524096
 [client.rgw.a]
 rgw data = ${folder}/rgw
-rgw frontends = beast endpoint=127.0.0.1:${gateway}
+rgw frontends = beast endpoint=127.0.0.1:${gateway} tcp_nodelay=1
 rgw thread pool size = 32
+rgw gc obj min wait = 5
+rgw gc processor period = 5
 `;
 }

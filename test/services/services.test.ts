@@ -76,6 +76,15 @@ describe('services › service', () => {
     await expect(findChromium()).rejects.toThrow('chromium was not found');
   });
 
+  test('what only a person can install is skipped, with REQUIRE_SERVICES=1 too, and says how', async () => {
+    vi.stubEnv('PATH', folder);
+    vi.stubEnv('MOTO_URL', undefined);
+    vi.stubEnv('REQUIRE_SERVICES', '1');
+    const { service } = await import('./services.ts');
+    const { missing } = await service('moto');
+    expect(missing).toBe('moto was not found: run `pip install "moto[server]"` or set MOTO_URL');
+  });
+
   test('a variable that leads nowhere is an error, not a skip', async () => {
     vi.stubEnv('CHROMIUM_PATH', path.join(folder, 'nothing'));
     await expect(findChromium()).rejects.toThrow('CHROMIUM_PATH is');

@@ -48,7 +48,8 @@ const found = new Map<ServiceName, Promise<Service>>();
  * });
  *
  * A missing service skips visibly: `npm test` closes with a table of the services, with the reason. With
- * `REQUIRE_SERVICES=1`, as in CI, it throws instead, and so does an environment variable that leads nowhere.
+ * `REQUIRE_SERVICES=1`, as in CI, it throws instead (unless only a person can install it), and so does an environment variable
+ * that leads nowhere.
  */
 export function service(name: ServiceName): Promise<Service> {
   let answer = found.get(name);
@@ -60,7 +61,7 @@ export function service(name: ServiceName): Promise<Service> {
 }
 
 async function find(name: ServiceName): Promise<Service> {
-  const { variable, answers, locate } = definitionOf(name);
+  const { variable, answers, locate, installedByHand } = definitionOf(name);
   const value = process.env[variable] || undefined;
   let address: string | undefined;
   if (value === undefined) address = await locate();
@@ -71,7 +72,8 @@ async function find(name: ServiceName): Promise<Service> {
         ? `${name} was not found: ${whatInstalls(name)} or set ${variable}`
         : `${variable} is ${scrubCredentials(value)}, where no ${name} answers`;
     record({ name, missing });
-    if (value !== undefined || process.env['REQUIRE_SERVICES'] === '1') throw new Error(missing);
+    const isRequired = process.env['REQUIRE_SERVICES'] === '1' && installedByHand === undefined;
+    if (value !== undefined || isRequired) throw new Error(missing);
     return new Service({ name, missing });
   }
   record({ name, address: scrubCredentials(address) });
@@ -80,7 +82,9 @@ async function find(name: ServiceName): Promise<Service> {
 
 /** What a person is told to do to have a service. */
 export function whatInstalls(name: ServiceName): string {
-  if (definitionOf(name).needsRoot === true && !isRoot()) return 'be root, who alone can start it,';
+  const { needsRoot = false, installedByHand } = definitionOf(name);
+  if (needsRoot && !isRoot()) return 'be root, who alone can start it,';
+  if (installedByHand !== undefined) return `run \`${installedByHand}\``;
   return `run "npm run services -- install ${name}"`;
 }
 

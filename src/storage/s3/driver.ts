@@ -1,24 +1,17 @@
-import { randomBytes } from 'node:crypto';
-import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdtemp, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { addAbortSignal, type Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 
 import type { S3Client } from '@aws-sdk/client-s3';
 
 import type { Classify, Policy } from '../../core/index.ts';
-import { ChecksumDigest } from '../checksums.ts';
+import { ChecksumDigest, checksumsOf } from '../checksums.ts';
 import type {
   ByteRange,
-  Checksums,
   DriverFile,
   DriverList,
   DriverPut,
   DriverSignedUpload,
   DriverSignedUrl,
-  FileFacts,
+  DriverUploads,
   FileInfo,
   ListPage,
   SignedForm,
@@ -28,21 +21,29 @@ import type {
 } from '../driver.ts';
 import { conditionFailed, notFound, StorageFault } from '../errors.ts';
 import { encodeKey } from '../key.ts';
-import { signContent } from './content-signature.ts';
+import { sendMd5 } from './content-signature.ts';
 import {
+  changedMeanwhile,
   classifierFor,
   isAccessDenied,
-  isCephsLostRace,
   isClockSkew,
   isConditionFailed,
   isMissing,
+  isNamelessRefusal,
   isRangeUnsatisfiable,
+  notDeleted,
+  unsatisfiable,
 } from './errors.ts';
-import { etagOf, headersOf, infoOf, writeName } from './facts.ts';
+import { heldAgainstEtag } from './etag.ts';
+import { etagOf, infoOf, verifiablePartSize } from './facts.ts';
 import { listPage } from './listing.ts';
 import { MultipartUploader, type ObjectName, partBytesFor } from './multipart.ts';
-import { presignedPost, presigner, s3 } from './sdk.ts';
-import { chain, chunksOf, hashed, partsOf, readWhole, slicesOf } from '../streams.ts';
+import { ObjectWriter } from './object-writer.ts';
+import { publicUrlOf } from './public-url.ts';
+import { abortedBy, presignedPost, presigner, s3 } from './sdk.ts';
+import { spooled } from './spool.ts';
+import { chain, chunksOf, hashed, partsOf, readWhole, slicesOf, streamed } from '../streams.ts';
+import { S3Uploads } from './uploads.ts';
 
 /** What {@link S3StorageDriver} takes. */
 export interface S3DriverOptions {
@@ -52,6 +53,8 @@ export interface S3DriverOptions {
   readonly ownsClient: boolean;
   /** Guards each part of an upload in parts. */
   readonly policy: Policy;
+  /** Whether the credentials may list the bucket. Default: true. */
+  readonly mayList?: boolean;
   readonly sizes?: Partial<S3Sizes>;
 }
 
@@ -74,8 +77,9 @@ const capabilities = {
   signedUrls: true,
   signedUploads: true,
   handler: false,
+  // Of a form, which alone can limit the size, servers other than AWS ignore the checksum.
   signedChecksums: false,
-  resumableUploads: false,
+  resumableUploads: true,
 } as const;
 
 const defaultSizes: S3Sizes = { part: 8 * 2 ** 20, whole: 64 * 2 ** 20, copy: 5 * 2 ** 30 };
@@ -84,31 +88,38 @@ const readWholeBytes = 64 * 1024;
 // Nothing can be here: the room keeps the folder for itself.
 const probeKey = '.underpin/probe';
 
-/** Content whose size and checksums are known before it is sent. */
-interface Content {
-  readonly body: Uint8Array | Readable;
-  readonly size: number;
-  readonly checksums: Checksums;
-}
-
 /** Objects in one bucket, at their keys. */
 export class S3StorageDriver implements StorageDriver {
   readonly adapter = 's3';
   readonly capabilities: typeof capabilities = capabilities;
   readonly native: S3Client;
   readonly classify: Classify;
+  readonly uploads: DriverUploads;
   readonly #bucket: string;
   readonly #ownsClient: boolean;
+  readonly #mayList: boolean;
+  readonly #writer: ObjectWriter;
   readonly #multipart: MultipartUploader;
   readonly #sizes: S3Sizes;
 
-  constructor({ bucket, client, ownsClient, policy, sizes }: S3DriverOptions) {
+  constructor({ bucket, client, ownsClient, policy, mayList = true, sizes }: S3DriverOptions) {
     this.native = client;
     this.#bucket = bucket;
     this.#ownsClient = ownsClient;
+    this.#mayList = mayList;
     this.#sizes = { ...defaultSizes, ...sizes };
     this.classify = classifierFor(bucket);
+    this.#writer = new ObjectWriter(client);
     this.#multipart = new MultipartUploader(client, this.classify, policy);
+    this.uploads = new S3Uploads({
+      bucket,
+      client,
+      head: async (key, signal) => await this.head(key, signal),
+      remove: async (key, signal) => {
+        await this.delete(key, {}, signal);
+      },
+      transfer: async (...args) => await this.#transfer(...args),
+    });
   }
 
   async start(signal?: AbortSignal): Promise<void> {
@@ -142,30 +153,37 @@ export class S3StorageDriver implements StorageDriver {
     signal?: AbortSignal,
   ): Promise<FileInfo> {
     const isConditional = options.ifMatch !== undefined || options.ifNoneMatch !== undefined;
-    const partBytes = partBytesFor(options.size, this.#sizes.part);
+    const object = this.#object(key);
+    const partSize = partBytesFor(options.size, this.#sizes.part);
     if (body instanceof Uint8Array) {
       const checksums = options.checksums();
       const size = body.byteLength;
       if (isConditional || size <= this.#sizes.whole)
-        return await this.#putWhole(key, { body, size, checksums }, options, signal);
-      return await this.#putParts(key, slicesOf(body, partBytes), options, checksums, signal);
+        return await this.#writer.put(object, { body, size, checksums }, options, signal);
+      const whole = { ...options, object, checksums, partSize };
+      return await this.#multipart.upload(whole, slicesOf(body, partSize), signal);
     }
-    const parts = partsOf(body, partBytes, signal);
+    const parts = partsOf(body, partSize, signal);
     const first = await parts.next();
     const second = first.done ? first : await parts.next();
-    if (!second.done && first.value) {
-      const all = chain([first.value, second.value], parts);
-      // Servers other than AWS ignore a condition at the end of an upload in parts.
-      if (isConditional) return await this.#putSpooled(key, all, options, signal);
-      return await this.#putParts(key, all, options, undefined, signal);
+    if (second.done || !first.value) {
+      const content = first.value ?? new Uint8Array();
+      const checksums = options.checksums();
+      const whole = { body: content, size: content.byteLength, checksums };
+      return await this.#writer.put(object, whole, options, signal);
     }
-    const content = first.value ?? new Uint8Array();
-    return await this.#putWhole(
-      key,
-      { body: content, size: content.byteLength, checksums: options.checksums() },
-      options,
-      signal,
-    );
+    const all = chain([first.value, second.value], parts);
+    if (!isConditional) {
+      const whole = { ...options, object, checksums: {}, partSize };
+      return await this.#multipart.upload(whole, all, signal);
+    }
+    // Servers other than AWS ignore a condition at the end of an upload in parts.
+    return await spooled(all, signal, async (content, size) => {
+      return await streamed(content, signal, async (stream, current) => {
+        const whole = { body: stream, size, checksums: options.checksums() };
+        return await this.#writer.put(object, whole, options, current);
+      });
+    });
   }
 
   async get(key: string, range: ByteRange | undefined, signal?: AbortSignal): Promise<DriverFile> {
@@ -190,6 +208,11 @@ export class S3StorageDriver implements StorageDriver {
     }
     const resolved =
       start === undefined ? {} : { range: { start: Number(start), end: Number(end) } };
+    const partSize = verifiablePartSize(facts);
+    if (partSize !== undefined) {
+      const { etag } = info;
+      return { info, body: heldAgainstEtag(key, chunksOf(stream), { etag, partSize }) };
+    }
     const body =
       (facts.ContentLength ?? Number.POSITIVE_INFINITY) <= readWholeBytes
         ? await readWhole(stream)
@@ -198,12 +221,19 @@ export class S3StorageDriver implements StorageDriver {
   }
 
   async head(key: string, signal?: AbortSignal): Promise<FileInfo> {
-    return await this.#reading(key, async () =>
-      infoOf(
-        key,
-        await this.native.send(new s3.HeadObjectCommand(this.#object(key)), abortedBy(signal)),
-      ),
-    );
+    return await this.#reading(key, async () => {
+      try {
+        const command = new s3.HeadObjectCommand(this.#object(key));
+        return infoOf(key, await this.native.send(command, abortedBy(signal)));
+      } catch (error) {
+        if (!isNamelessRefusal(error)) throw error;
+        // The answer to a GET says why: the key, its rights or this machine's clock.
+        const command = new s3.GetObjectCommand(this.#object(key));
+        const { Body, ...facts } = await this.native.send(command, abortedBy(signal));
+        (Body as Readable | undefined)?.destroy();
+        return infoOf(key, facts);
+      }
+    });
   }
 
   async delete(
@@ -218,6 +248,16 @@ export class S3StorageDriver implements StorageDriver {
     }
   }
 
+  async deleteMany(keys: readonly string[], signal?: AbortSignal): Promise<void> {
+    const Objects = keys.map((Key) => ({ Key }));
+    const Delete = { Objects, Quiet: true };
+    const command = new s3.DeleteObjectsCommand({ Bucket: this.#bucket, Delete });
+    sendMd5(command);
+    const { Errors = [] } = await this.native.send(command, abortedBy(signal));
+    const failed = Errors.filter(({ Code }) => Code !== 'NoSuchKey');
+    if (failed[0]) throw notDeleted(failed.length, failed[0]);
+  }
+
   async copy(
     from: string,
     to: string,
@@ -229,9 +269,9 @@ export class S3StorageDriver implements StorageDriver {
     if (ifSourceMatch !== source.etag) throw conditionFailed(from, 'ifSourceMatch');
     // Servers other than AWS ignore a condition on a copy's target.
     if (conditions.ifNoneMatch !== undefined || source.size > this.#sizes.copy)
-      return await this.#copyThrough(from, to, conditions, signal);
-    const { CopyObjectResult } = await this.#reading(from, async () => {
-      return await this.native.send(
+      return await this.#transfer(from, to, conditions, signal);
+    try {
+      const { CopyObjectResult } = await this.native.send(
         new s3.CopyObjectCommand({
           ...this.#object(to),
           CopySource: `${this.#bucket}/${encodeKey(from)}`,
@@ -240,10 +280,14 @@ export class S3StorageDriver implements StorageDriver {
         }),
         abortedBy(signal),
       );
-    });
-    const etag = etagOf(CopyObjectResult?.ETag) || source.etag;
-    const lastModified = CopyObjectResult?.LastModified ?? new Date();
-    return { ...source, key: to, etag, lastModified };
+      const etag = etagOf(CopyObjectResult?.ETag) || source.etag;
+      const lastModified = CopyObjectResult?.LastModified ?? new Date();
+      return { ...source, key: to, etag, lastModified };
+    } catch (error) {
+      if (isMissing(error)) throw notFound(from, error);
+      if (isConditionFailed(error)) throw changedMeanwhile(from, error);
+      throw error;
+    }
   }
 
   async move(
@@ -289,6 +333,10 @@ export class S3StorageDriver implements StorageDriver {
     return { method: 'POST', url, fields };
   }
 
+  async publicUrl(key: string): Promise<string> {
+    return await publicUrlOf(this.native, this.#bucket, key);
+  }
+
   async close(): Promise<void> {
     if (this.#ownsClient) this.native.destroy();
   }
@@ -301,165 +349,63 @@ export class S3StorageDriver implements StorageDriver {
     try {
       return await read();
     } catch (error) {
-      if (isMissing(error)) throw notFound(key, error);
+      // Who may not list is not told what is not there.
+      if (isMissing(error) || (!this.#mayList && isAccessDenied(error))) throw notFound(key, error);
       if (isRangeUnsatisfiable(error)) throw unsatisfiable(key, error);
-      if (isConditionFailed(error)) throw changedMeanwhile(key, error);
       throw error;
     }
   }
 
-  async #putWhole(
-    key: string,
-    { body, size, checksums }: Content,
-    options: FileFacts & WriteConditions,
-    signal: AbortSignal | undefined,
-  ): Promise<FileInfo> {
-    const { ifMatch, ifNoneMatch } = options;
-    const facts = headersOf(options, checksums);
-    const write = randomBytes(16).toString('base64url');
-    if (ifMatch !== undefined) facts.Metadata[writeName] = write;
-    const command = new s3.PutObjectCommand({
-      ...this.#object(key),
-      ...facts,
-      Body: body,
-      ContentLength: size,
-      ...(ifNoneMatch !== undefined && { IfNoneMatch: ifNoneMatch }),
-      // Without quotes: AWS takes both, Ceph only this.
-      ...(ifMatch !== undefined && { IfMatch: ifMatch }),
-    });
-    const answered = signContent(command, checksums.sha256);
-    try {
-      const { ETag } = await this.native.send(command, abortedBy(signal));
-      return this.#putInfo(key, options, { size, ...checksums, ETag, lastModified: answered() });
-    } catch (error) {
-      if (ifNoneMatch !== undefined && isConditionFailed(error))
-        throw conditionFailed(key, 'ifNoneMatch', error);
-      if (ifMatch !== undefined && (isConditionFailed(error) || isMissing(error)))
-        throw conditionFailed(key, 'ifMatch', error);
-      if (ifMatch !== undefined && isCephsLostRace(error)) {
-        const there = await this.native.send(
-          new s3.HeadObjectCommand(this.#object(key)),
-          abortedBy(signal),
-        );
-        if (there.Metadata?.[writeName] === write) return infoOf(key, there);
-        if (etagOf(there.ETag) !== ifMatch) throw conditionFailed(key, 'ifMatch', error);
-      }
-      throw error;
-    }
-  }
-
-  async #putParts(
-    key: string,
-    parts: AsyncIterable<Uint8Array>,
-    options: FileFacts,
-    checksums: Checksums | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<FileInfo> {
-    const facts = headersOf(options, checksums);
-    await this.#multipart.upload(this.#object(key), facts, parts, signal);
-    // Ceph's answer has no etag, and none has the time.
-    return await this.head(key, signal);
-  }
-
-  // By way of a file, since S3 takes a condition only with content of a known size.
-  async #putSpooled(
-    key: string,
-    body: AsyncIterable<Uint8Array>,
-    options: DriverPut,
-    signal: AbortSignal | undefined,
-  ): Promise<FileInfo> {
-    const folder = await mkdtemp(path.join(tmpdir(), 'underpin-s3-'));
-    try {
-      const file = path.join(folder, 'body');
-      await pipeline(body, createWriteStream(file, { mode: 0o600 }), abortedWith(signal));
-      const { size } = await stat(file);
-      const checksums = options.checksums();
-      const content = createReadStream(file);
-      try {
-        return await this.#putWhole(key, { body: content, size, checksums }, options, signal);
-      } finally {
-        content.destroy();
-      }
-    } finally {
-      await rm(folder, { recursive: true, force: true });
-    }
-  }
-
-  async #copyThrough(
+  /** Reads an object and writes it as another. */
+  async #transfer(
     from: string,
     to: string,
-    conditions: TransferConditions,
-    signal: AbortSignal | undefined,
+    { ifMatch, ifNoneMatch, ifSourceMatch }: WriteConditions & TransferConditions,
+    signal?: AbortSignal,
   ): Promise<FileInfo> {
     const { info, body } = await this.get(from, undefined, signal);
-    const { ifNoneMatch, ifSourceMatch = info.etag } = conditions;
-    if (ifSourceMatch !== info.etag) {
+    if (ifSourceMatch !== undefined && ifSourceMatch !== info.etag) {
       if (!(body instanceof Uint8Array)) await body[Symbol.asyncIterator]().return?.();
       throw conditionFailed(from, 'ifSourceMatch');
     }
-    const digest = new ChecksumDigest();
-    const checked = hashed(
-      body instanceof Uint8Array ? slicesOf(body, readWholeBytes) : body,
-      (chunk) => {
-        digest.update(chunk);
-      },
-    );
-    let checksums: Checksums | undefined;
-    const options: DriverPut = {
-      ...(ifNoneMatch && { ifNoneMatch }),
-      contentType: info.contentType,
-      ...(info.cacheControl === undefined ? {} : { cacheControl: info.cacheControl }),
-      metadata: info.metadata,
-      size: info.size,
-      checksums: () => (checksums ??= digest.digest()),
-    };
-    return await this.put(to, checked, options, signal);
-  }
-
-  #putInfo(
-    key: string,
-    { contentType, cacheControl, metadata }: FileFacts,
-    stored: Checksums & {
-      readonly size: number;
-      readonly ETag: string | undefined;
-      readonly lastModified: Date;
-    },
-  ): FileInfo {
-    const { ETag, ...known } = stored;
-    return {
-      key,
+    const { size, contentType, cacheControl, metadata, sha256, crc32 } = info;
+    const options = {
       contentType,
       ...(cacheControl === undefined ? {} : { cacheControl }),
       metadata,
-      etag: etagOf(ETag),
-      ...known,
+      ...(ifMatch === undefined ? {} : { ifMatch }),
+      ...(ifNoneMatch === undefined ? {} : { ifNoneMatch }),
     };
+    const object = this.#object(to);
+    // The server is given the checksum that the content was stored with, so that it takes no other.
+    const known = {
+      ...(sha256 !== undefined && { sha256 }),
+      ...(crc32 !== undefined && { crc32 }),
+    };
+    if (body instanceof Uint8Array) {
+      const whole = { body, size, checksums: { ...checksumsOf(body), ...known } };
+      return await this.#writer.put(object, whole, options, signal);
+    }
+    if (size > this.#sizes.copy) {
+      const partSize = partBytesFor(size, this.#sizes.part);
+      const whole = { ...options, object, checksums: known, partSize };
+      if (ifMatch === undefined && ifNoneMatch === undefined)
+        return await this.#multipart.upload(whole, partsOf(body, partSize, signal), signal);
+    }
+    const write = async (
+      content: AsyncIterable<Uint8Array>,
+      checksums: { readonly sha256: string; readonly crc32?: string },
+    ): Promise<FileInfo> =>
+      await streamed(content, signal, async (stream, current) => {
+        return await this.#writer.put(object, { body: stream, size, checksums }, options, current);
+      });
+    if (sha256 !== undefined) return await write(body, { ...known, sha256 });
+    const digest = new ChecksumDigest();
+    const checked = hashed(body, (chunk) => {
+      digest.update(chunk);
+    });
+    return await spooled(checked, signal, async (content) => await write(content, digest.digest()));
   }
-}
-
-function abortedBy(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
-  return signal ? { abortSignal: signal } : {};
-}
-
-function abortedWith(signal: AbortSignal | undefined): { signal?: AbortSignal } {
-  return signal ? { signal } : {};
-}
-
-function unsatisfiable(key: string, cause?: unknown): StorageFault {
-  return new StorageFault(
-    {
-      code: 'invalid-argument',
-      message: `the range starts past the end of ${JSON.stringify(key)}`,
-    },
-    cause,
-  );
-}
-
-function changedMeanwhile(key: string, cause: unknown): StorageFault {
-  return new StorageFault(
-    { code: 'aborted', message: `${JSON.stringify(key)} was replaced while it was copied` },
-    cause,
-  );
 }
 
 function writeRange({ start, end, suffix }: ByteRange): string {

@@ -4,7 +4,7 @@ import {
   type Classify,
   parseRetryAfter,
 } from '../../core/index.ts';
-import { classifyStorageFault } from '../errors.ts';
+import { classifyStorageFault, StorageFault } from '../errors.ts';
 
 /** What an error of the SDK says, as far as it is an answer of the server. */
 interface Answer {
@@ -94,6 +94,16 @@ export function isMissing(error: unknown): boolean {
   return answer?.name === 'NoSuchKey' || (answer?.status === 404 && answer.name === 'NotFound');
 }
 
+/** Whether the server says that no upload in parts is under way by this name. */
+export function isNoUpload(error: unknown): boolean {
+  return answerOf(error)?.name === 'NoSuchUpload';
+}
+
+/** Whether the server refused a HEAD, whose answer cannot say why. */
+export function isNamelessRefusal(error: unknown): boolean {
+  return answerOf(error)?.status === 403;
+}
+
 /** Whether the server refused a write since its condition does not hold. */
 export function isConditionFailed(error: unknown): boolean {
   return answerOf(error)?.status === 412;
@@ -162,4 +172,39 @@ export function classifierFor(bucket: string): Classify {
     }
     return classifyStorageFault(error);
   };
+}
+
+/** Some of many files could not be deleted; of one of them the server says why. */
+export function notDeleted(
+  count: number,
+  {
+    Key = '',
+    Code = '',
+    Message = '',
+  }: Partial<Record<'Key' | 'Code' | 'Message', string | undefined>>,
+): StorageFault {
+  return new StorageFault({
+    code: Code === 'AccessDenied' ? 'permission-denied' : 'internal',
+    retryable: Code !== 'AccessDenied',
+    message: `S3 did not delete ${count} of the files, such as ${JSON.stringify(Key)}: ${Code} ${Message}`,
+  });
+}
+
+/** A range begins past the end of an object, whose size the server does not tell. */
+export function unsatisfiable(key: string, cause?: unknown): StorageFault {
+  return new StorageFault(
+    {
+      code: 'invalid-argument',
+      message: `the range starts past the end of ${JSON.stringify(key)}`,
+    },
+    cause,
+  );
+}
+
+/** What was to be copied is another content by now. */
+export function changedMeanwhile(key: string, cause: unknown): StorageFault {
+  return new StorageFault(
+    { code: 'aborted', message: `${JSON.stringify(key)} was replaced while it was copied` },
+    cause,
+  );
 }

@@ -7,6 +7,9 @@ const crc32Name = 'underpin.crc32';
 /** Names the write that made the object, where its outcome may have to be found out. */
 export const writeName = 'underpin.write';
 
+/** Holds the size of the parts that the object was made of, in bytes, by which its content can be held against its etag. */
+export const partSizeName = 'underpin.part-size';
+
 /** The facts of a put as S3's requests take them. Checksums are left out where they are not known before the content is sent. */
 export function headersOf(
   { contentType, cacheControl, metadata }: FileFacts,
@@ -32,6 +35,8 @@ interface ObjectFacts {
   readonly CacheControl?: string | undefined;
   readonly LastModified?: Date | undefined;
   readonly Metadata?: Record<string, string> | undefined;
+  readonly ServerSideEncryption?: string | undefined;
+  readonly SSECustomerAlgorithm?: string | undefined;
 }
 
 /** The facts of an object. */
@@ -39,7 +44,8 @@ export function infoOf(key: string, facts: ObjectFacts): FileInfo {
   const {
     [sha256Name]: sha256,
     [crc32Name]: crc32,
-    [writeName]: _,
+    [writeName]: _write,
+    [partSizeName]: _partSize,
     ...metadata
   } = facts.Metadata ?? {};
   const total = /\/(\d+)$/.exec(facts.ContentRange ?? '')?.[1];
@@ -59,4 +65,17 @@ export function infoOf(key: string, facts: ObjectFacts): FileInfo {
 /** An etag without the quotes of HTTP. */
 export function etagOf(etag: string | undefined): string {
   return (etag ?? '').replaceAll('"', '');
+}
+
+/** The size of the parts by which an object's content can be held against its etag; nothing where it cannot, or need not. */
+export function verifiablePartSize(facts: ObjectFacts): number | undefined {
+  const { Metadata = {}, ServerSideEncryption = 'AES256', SSECustomerAlgorithm } = facts;
+  const partSize = Number(Metadata[partSizeName]);
+  if (!Number.isSafeInteger(partSize) || partSize <= 0) return undefined;
+  if (facts.ContentRange !== undefined || Metadata[sha256Name] !== undefined) return undefined;
+  // Of what was encrypted otherwise, etags are no MD5s.
+  if (ServerSideEncryption !== 'AES256' || SSECustomerAlgorithm !== undefined) return undefined;
+  // A copy by the server may be of one part.
+  const count = Math.max(1, Math.ceil((facts.ContentLength ?? 0) / partSize));
+  return etagOf(facts.ETag).endsWith(`-${count}`) ? partSize : undefined;
 }

@@ -33,6 +33,12 @@ export interface S3StorageOptions extends FileStorageOptions {
   /** Whether the bucket stands in the URL's path and not in its host name. Default: with `endpoint`. */
   readonly forcePathStyle?: boolean;
   /**
+   * Whether the credentials may list the bucket (`s3:ListBucket`). Who may not is told "denied" by S3 for a file that is not there;
+   * with `false` that is taken for `not-found`, so that `exists` answers. Then a file that they may not read seems not to be there
+   * either. Default: `true`.
+   */
+  readonly mayList?: boolean;
+  /**
    * A client of your own, which you close. Then `region`, `endpoint`, `credentials` and `forcePathStyle` are not used. It should have
    * `maxAttempts: 1`, since the policy retries, and `requestChecksumCalculation: 'WHEN_REQUIRED'` for servers other than AWS.
    */
@@ -53,7 +59,7 @@ const defaultPolicy: Policy = definePolicy('s3', { retry: { attempts: 3 } });
  * await files.put('photos/cat.jpg', photo);
  */
 export function s3Storage(options: S3StorageOptions): FileStorage<S3StorageDriver> {
-  const { bucket, endpoint, policy = defaultPolicy } = options;
+  const { bucket, endpoint, mayList = true, policy = defaultPolicy } = options;
   const origin = { component: 'storage', adapter: 's3' };
   if (!/^[^\s/?#]+$/.test(bucket))
     throw invalidArgument(origin, `bucket ${JSON.stringify(bucket)} is not the name of a bucket`);
@@ -64,10 +70,8 @@ export function s3Storage(options: S3StorageOptions): FileStorage<S3StorageDrive
     );
   const client = options.client ?? new s3.S3Client(clientConfiguration(options));
   const ownsClient = options.client === undefined;
-  return new FileStorage(new S3StorageDriver({ bucket, client, ownsClient, policy }), {
-    ...options,
-    policy,
-  });
+  const driver = new S3StorageDriver({ bucket, client, ownsClient, policy, mayList });
+  return new FileStorage(driver, { ...options, policy });
 }
 
 function clientConfiguration(options: S3StorageOptions): S3ClientConfig {

@@ -1,5 +1,5 @@
 import type { DriverList, ListedFile, ListPage } from '../driver.ts';
-import { compareKeys } from '../key.ts';
+import { compareKeys, reservedSegment } from '../key.ts';
 
 /** A request for one page of a list. */
 interface Query {
@@ -26,6 +26,8 @@ interface Answer {
 
 // The last of all characters: what starts with a prefix comes before the prefix with this.
 const lastCharacter = '\u{10FFFF}';
+// Below it lies what the adapter keeps for itself.
+const hidden = `${reservedSegment}/`;
 
 /** One page of a list. S3 would give a folded prefix again when a page goes on after it or after a key below it. */
 export async function listPage(
@@ -41,7 +43,7 @@ export async function listPage(
       MaxKeys: limit,
       EncodingType: 'url',
     });
-    const files = (answer.Contents ?? []).map(
+    const stored = (answer.Contents ?? []).map(
       ({ Key = '', Size = 0, LastModified = new Date(0) }): ListedFile => ({
         key: decode(Key),
         size: Size,
@@ -49,11 +51,15 @@ export async function listPage(
       }),
     );
     const all = (answer.CommonPrefixes ?? []).map(({ Prefix = '' }) => decode(Prefix));
-    const prefixes = all.filter((one) => one !== folded);
-    const last = [...files.map(({ key }) => key), ...all].toSorted(compareKeys).at(-1);
+    const files = stored.filter(({ key }) => !key.startsWith(hidden));
+    const prefixes = all.filter((one) => one !== folded && one !== hidden);
+    const names = [...stored.map(({ key }) => key), ...all].toSorted(compareKeys);
+    const last = names.at(-1);
     if (answer.IsTruncated !== true || last === undefined) return { files, prefixes };
-    if (files.length + prefixes.length > 0) return { files, prefixes, next: last };
-    start = last.endsWith('/') ? `${last}${lastCharacter}` : last;
+    const next = names.findLast((name) => !name.startsWith(hidden));
+    if (files.length + prefixes.length > 0 && next !== undefined) return { files, prefixes, next };
+    if (last.startsWith(hidden)) start = `${hidden}${lastCharacter}`;
+    else start = last.endsWith('/') ? `${last}${lastCharacter}` : last;
   }
 }
 

@@ -1,17 +1,42 @@
+import { randomBytes } from 'node:crypto';
+
 import type { S3Client } from '@aws-sdk/client-s3';
 
 import { type Classify, type Policy, PolicyExecutor, wrapError } from '../../core/index.ts';
+import type { Checksums, FileFacts, FileInfo } from '../driver.ts';
 import { StorageFault } from '../errors.ts';
-import { s3 } from './sdk.ts';
+import { maxParts } from '../upload.ts';
+import { answerDate } from './content-signature.ts';
+import { etagOfBytes, etagOfParts } from './etag.ts';
+import { etagOf, headersOf, infoOf, partSizeName, writeName } from './facts.ts';
+import { abortedBy, s3 } from './sdk.ts';
+import { chain } from '../streams.ts';
 
 // Together with the part that is being filled, at most this many are in memory.
 const partsAtOnce = 4;
-const maxParts = 10_000;
 
 /** One object in one bucket. */
 export interface ObjectName {
   readonly Bucket: string;
   readonly Key: string;
+}
+
+/** What is to be made of the parts. */
+export interface PartedObject extends FileFacts {
+  readonly object: ObjectName;
+  /** Of the whole, where they are known before it is sent. */
+  readonly checksums: Partial<Checksums>;
+  /** Of every part but the last, in bytes. */
+  readonly partSize: number;
+}
+
+type UploadName = ObjectName & { readonly UploadId: string | undefined };
+
+interface SentPart {
+  readonly PartNumber: number;
+  readonly ETag: string | undefined;
+  /** In bytes. */
+  readonly size: number;
 }
 
 /**
@@ -22,6 +47,8 @@ export class MultipartUploader {
   readonly #client: S3Client;
   readonly #classify: Classify;
   readonly #executor: PolicyExecutor;
+  // Learnt from the first part that is sent. They are not where the server encrypts by a key management service.
+  #etagsAreMd5: boolean | undefined;
 
   constructor(client: S3Client, classify: Classify, policy: Policy) {
     this.#client = client;
@@ -30,47 +57,95 @@ export class MultipartUploader {
     this.#executor = new PolicyExecutor({ name, ...(retry && { retry }) });
   }
 
-  /** Gives the etag, or nothing where the server does not tell it. */
   async upload(
-    object: ObjectName,
-    facts: { readonly ContentType: string; readonly Metadata: Record<string, string> },
-    parts: AsyncIterable<Uint8Array>,
+    whole: PartedObject,
+    parts: AsyncGenerator<Uint8Array, void>,
     signal: AbortSignal | undefined,
-  ): Promise<string | undefined> {
+  ): Promise<FileInfo> {
+    const { object, partSize, checksums } = whole;
+    const facts = headersOf(whole, checksums);
+    const write = randomBytes(16).toString('base64url');
+    facts.Metadata[writeName] = write;
+    const isHeldAgainstEtag = checksums.sha256 === undefined && this.#etagsAreMd5 !== false;
+    if (isHeldAgainstEtag) facts.Metadata[partSizeName] = String(partSize);
     const { UploadId } = await this.#client.send(
       new s3.CreateMultipartUploadCommand({ ...object, ...facts }),
-      { ...(signal && { abortSignal: signal }) },
+      abortedBy(signal),
     );
+    const upload = { ...object, UploadId };
     try {
-      const Parts = await this.#sendParts({ ...object, UploadId }, parts, signal);
-      const { ETag } = await this.#client.send(
-        new s3.CompleteMultipartUploadCommand({ ...object, UploadId, MultipartUpload: { Parts } }),
-        { ...(signal && { abortSignal: signal }) },
-      );
-      return ETag;
+      const sent: SentPart[] = [];
+      if (isHeldAgainstEtag && this.#etagsAreMd5 === undefined) {
+        const step = await parts.next();
+        const first = step.done === true ? new Uint8Array() : step.value;
+        const part = await this.#sendPart({ ...upload, PartNumber: 1 }, first, signal);
+        this.#etagsAreMd5 = etagOf(part.ETag) === etagOfBytes(first);
+        if (!this.#etagsAreMd5) {
+          await this.#remove(upload);
+          return await this.upload(whole, chain([first], parts), signal);
+        }
+        sent.push(part);
+      }
+      sent.push(...(await this.#sendParts(upload, sent.length, parts, signal)));
+      return await this.#complete(upload, sent, { facts, write }, signal);
     } catch (error) {
-      // Not under the caller's signal, which may be why it failed. Should this fail too, the bucket's lifecycle rule clears up.
-      await this.#client
-        .send(new s3.AbortMultipartUploadCommand({ ...object, UploadId }))
-        .catch(() => undefined);
+      await this.#remove(upload);
       throw error;
     }
   }
 
+  async #complete(
+    upload: UploadName,
+    sent: readonly SentPart[],
+    { facts, write }: { readonly facts: ReturnType<typeof headersOf>; readonly write: string },
+    signal: AbortSignal | undefined,
+  ): Promise<FileInfo> {
+    const key = upload.Key;
+    const Parts = sent.map(({ PartNumber, ETag }) => ({ PartNumber, ETag }));
+    const command = new s3.CompleteMultipartUploadCommand({
+      ...upload,
+      MultipartUpload: { Parts },
+    });
+    const answered = answerDate(command);
+    const { ETag } = await this.#client.send(command, abortedBy(signal));
+    const expected = this.#etagsAreMd5
+      ? etagOfParts(sent.map((part) => etagOf(part.ETag)))
+      : undefined;
+    const ContentLength = sent.reduce((total, { size }) => total + size, 0);
+    const made = infoOf(key, { ...facts, ContentLength, ETag, LastModified: answered() });
+    if (made.etag !== '') return assembled(made, expected);
+    // Ceph's answer has none.
+    const there = await this.#client.send(
+      new s3.HeadObjectCommand({ Bucket: upload.Bucket, Key: key }),
+      abortedBy(signal),
+    );
+    return there.Metadata?.[writeName] === write
+      ? assembled(infoOf(key, there), expected)
+      : // Somebody has replaced it already.
+        { ...made, etag: expected ?? '' };
+  }
+
+  // Not under the caller's signal, which may be why it failed. Should this fail too, the bucket's lifecycle rule clears up.
+  async #remove(upload: UploadName): Promise<void> {
+    await this.#client.send(new s3.AbortMultipartUploadCommand(upload)).catch(() => undefined);
+  }
+
   async #sendParts(
-    upload: ObjectName & { readonly UploadId: string | undefined },
+    upload: UploadName,
+    before: number,
     parts: AsyncIterable<Uint8Array>,
     signal: AbortSignal | undefined,
-  ): Promise<{ PartNumber: number; ETag: string | undefined }[]> {
+  ): Promise<SentPart[]> {
     const failed = new AbortController();
     const stop = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
-    const sent: Promise<{ PartNumber: number; ETag: string | undefined }>[] = [];
+    const sent: Promise<SentPart>[] = [];
     const underWay = new Set<Promise<unknown>>();
     try {
       for await (const part of parts) {
         stop.throwIfAborted();
-        if (sent.length === maxParts) throw tooLarge(part.byteLength);
-        const sending = this.#sendPart({ ...upload, PartNumber: sent.length + 1 }, part, stop);
+        const PartNumber = before + sent.length + 1;
+        if (PartNumber > maxParts) throw tooLarge(part.byteLength);
+        const sending = this.#sendPart({ ...upload, PartNumber }, part, stop);
         sent.push(sending);
         underWay.add(sending);
         sending.then(
@@ -89,10 +164,10 @@ export class MultipartUploader {
   }
 
   async #sendPart(
-    part: ObjectName & { readonly UploadId: string | undefined; readonly PartNumber: number },
+    part: UploadName & { readonly PartNumber: number },
     body: Uint8Array,
-    signal: AbortSignal,
-  ): Promise<{ PartNumber: number; ETag: string | undefined }> {
+    signal: AbortSignal | undefined,
+  ): Promise<SentPart> {
     const origin = { component: 'storage', adapter: 's3', operation: 'put' };
     const wrap = (error: unknown): ReturnType<typeof wrapError> =>
       wrapError(error, origin, (raw) => {
@@ -100,14 +175,24 @@ export class MultipartUploader {
         return classification && { ...classification, outcome: 'not-applied' };
       });
     const { ETag } = await this.#executor.execute(
-      { origin, signal, repeatable: true, wrap },
+      { origin, ...(signal && { signal }), repeatable: true, wrap },
       async (current) =>
-        await this.#client.send(new s3.UploadPartCommand({ ...part, Body: body }), {
-          ...(current && { abortSignal: current }),
-        }),
+        // The SDK signs the content's own SHA-256: the server takes no other.
+        await this.#client.send(
+          new s3.UploadPartCommand({ ...part, Body: body }),
+          abortedBy(current),
+        ),
     );
-    return { PartNumber: part.PartNumber, ETag };
+    return { PartNumber: part.PartNumber, ETag, size: body.byteLength };
   }
+}
+
+function assembled(info: FileInfo, expected: string | undefined): FileInfo {
+  if (expected === undefined || info.etag === expected) return info;
+  throw new StorageFault({
+    code: 'data-loss',
+    message: `S3 made another content of the parts of ${JSON.stringify(info.key)}: its etag is ${info.etag}, not ${expected}. Put it again`,
+  });
 }
 
 function tooLarge(partBytes: number): StorageFault {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
@@ -14,6 +15,7 @@ import { sharedServer } from '../../../test/services/servers.ts';
 import { service } from '../../../test/services/services.ts';
 import { InfrastructureError, noPolicy } from '../../core/index.ts';
 import { FileStorage } from '../storage.ts';
+import { etagOfParts } from './etag.ts';
 import { S3StorageDriver, s3Storage } from './index.ts';
 
 const mebibyte = 2 ** 20;
@@ -272,6 +274,43 @@ describe('storage s3 › faults', () => {
     expect(inspect(error, { depth: 9 })).not.toContain('canary');
   });
 
+  it('files that were not deleted are told by their number, and one by its key', async () => {
+    const denied = '<Error><Key>a</Key><Code>AccessDenied</Code><Message>no</Message></Error>';
+    const md5 = createHash('md5');
+    const headers: Record<string, unknown> = {};
+    await using files = await answering((request, response) => {
+      Object.assign(headers, request.headers);
+      request.on('data', (chunk: Buffer) => void md5.update(chunk));
+      request.on('end', () => response.end(`<R>${denied}${denied.replace('a<', 'b<')}</R>`));
+    });
+    const error = await failure(files.deleteMany(['a', 'b', 'c']));
+    expect(headers['content-md5']).toBe(md5.digest('base64'));
+    expect(Object.keys(headers).filter((name) => name.includes('checksum'))).toEqual([]);
+    expect(error.code).toBe('permission-denied');
+    expect(error.message).toContain('did not delete 2 of the files, such as "a": AccessDenied no');
+    expect(requests).toEqual(['POST /b/']);
+  });
+
+  it('what S3 denies to who may not list is not there, with mayList: false', async () => {
+    await using files = await answering((request, response) => {
+      if (request.method === 'HEAD') response.writeHead(403).end();
+      else refusal(403, 'AccessDenied')(request, response);
+    });
+    expect((await failure(files.exists('a'))).code).toBe('permission-denied');
+    await using unlisting = s3Storage({ bucket: 'b', client: files.native, mayList: false });
+    expect(await unlisting.exists('a')).toBe(false);
+    expect((await failure(unlisting.copy('a', 'b'))).code).toBe('not-found');
+    expect((await failure(unlisting.put('a', 'x'))).code).toBe('permission-denied');
+  });
+
+  it('a HEAD that is refused, which cannot say why, is asked again by a GET', async () => {
+    await using files = await answering((request, response) => {
+      if (request.method === 'HEAD') response.writeHead(403).end();
+      else refusal(403, 'InvalidAccessKeyId')(request, response);
+    });
+    expect((await failure(files.exists('a'))).code).toBe('unauthenticated');
+  });
+
   it('Retry-After is kept', async () => {
     await using files = await answering(refusal(503, 'SlowDown', { 'retry-after': '7' }));
     expect((await failure(files.put('a', 'x'))).retryAfterMs).toBe(7000);
@@ -317,7 +356,10 @@ describe('storage s3 › faults', () => {
 
   it('a part that fails is sent again by itself, since a stream cannot be', async () => {
     let failures = 0;
+    const etags: string[] = [];
     await using files = await answering((request, response) => {
+      const md5 = createHash('md5');
+      request.on('data', (chunk: Buffer) => void md5.update(chunk));
       const query = new URL(request.url ?? '', 'http://x').searchParams;
       if (request.method === 'HEAD') {
         response.writeHead(200, { 'content-length': '9437184', etag: '"e"' }).end();
@@ -327,13 +369,56 @@ describe('storage s3 › faults', () => {
         failures += 1;
         refusal(503, 'SlowDown')(request, response);
       } else if (request.method === 'PUT') {
-        request.on('end', () => response.writeHead(200, { etag: '"e"' }).end());
-      } else response.end('<R><ETag>"e"</ETag></R>');
+        request.on('end', () => {
+          const etag = md5.digest('hex');
+          etags.push(etag);
+          response.writeHead(200, { etag }).end();
+        });
+      } else response.end(`<R><ETag>"${etagOfParts(etags)}"</ETag></R>`);
     });
     const retrying = s3Storage({ bucket: 'b', client: files.native });
     expect((await retrying.put('big', mebibytes(9))).size).toBe(9 * mebibyte);
     expect(failures).toBe(1);
     expect(requests.filter((one) => one === 'DELETE /b/big')).toEqual([]);
+  });
+
+  /** A server that takes parts, gives such etags for them and a wrong one for the whole, and the sizes of parts that it was told. */
+  async function takingParts(
+    etagFor: (md5: string) => string,
+  ): Promise<{ files: FileStorage<S3StorageDriver>; sizes: unknown[] }> {
+    const sizes: unknown[] = [];
+    const files = await answering((request, response) => {
+      const query = new URL(request.url ?? '', 'http://x').searchParams;
+      const md5 = createHash('md5');
+      request.on('data', (chunk: Buffer) => void md5.update(chunk));
+      request.on('end', () => {
+        if (query.has('uploads')) {
+          sizes.push(request.headers['x-amz-meta-underpin.part-size']);
+          response.end('<R><UploadId>1</UploadId></R>');
+        } else if (request.method === 'PUT') {
+          response.writeHead(200, { etag: etagFor(md5.digest('hex')) }).end();
+        } else if (request.method === 'DELETE') response.writeHead(204).end();
+        else response.end('<R><ETag>"wrong-2"</ETag></R>');
+      });
+    });
+    return { files, sizes };
+  }
+
+  it('where etags are MD5s, the one of the whole is held against those of the parts', async () => {
+    const { files, sizes } = await takingParts((md5) => md5);
+    const error = await failure(files.put('big', mebibytes(9)));
+    expect([error.code, error.outcome]).toEqual(['data-loss', 'unknown']);
+    expect(sizes).toEqual([String(8 * mebibyte)]);
+    await files.close();
+  });
+
+  it('where they are not, the upload begins anew, and nothing is held against them any more', async () => {
+    const { files, sizes } = await takingParts(() => 'odd');
+    const info = await files.put('big', mebibytes(9));
+    expect(info).toMatchObject({ size: 9 * mebibyte, etag: 'wrong-2' });
+    await files.put('big', mebibytes(9));
+    expect(sizes).toEqual([String(8 * mebibyte), undefined, undefined]);
+    await files.close();
   });
 });
 

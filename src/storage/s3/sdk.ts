@@ -17,3 +17,8 @@ export const presignedPost: typeof import('@aws-sdk/s3-presigned-post') = await 
   '@aws-sdk/s3-presigned-post',
   () => import('@aws-sdk/s3-presigned-post'),
 );
+
+/** The option of a request by which a signal ends it. */
+export function abortedBy(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
+  return signal ? { abortSignal: signal } : {};
+}

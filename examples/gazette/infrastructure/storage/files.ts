@@ -2,12 +2,7 @@ import { Environment } from 'underpin/core';
 import type { FileStorage } from 'underpin/storage';
 import { s3Storage } from 'underpin/storage/s3';
 
-interface Bucket {
-  readonly name: string;
-  readonly files: FileStorage;
-}
-
-let bucket: Bucket | undefined;
+let files: FileStorage | undefined;
 
 /**
  * Uploads a file to the newspaper's bucket and gives its address. The bucket is named by `AWS_REGION`, `AWS_ACCESS_KEY_ID`,
@@ -20,24 +15,18 @@ export async function uploadFile(
   key: string,
   contentType: string,
 ): Promise<string> {
-  bucket ??= openBucket(new Environment(process.env));
-  await bucket.files.put(key, buffer, { contentType });
-  return `https://${bucket.name}.s3.amazonaws.com/${key.split('/').map(encodeURIComponent).join('/')}`;
+  files ??= openBucket(new Environment(process.env));
+  await files.put(key, buffer, { contentType });
+  return await files.publicUrl(key);
 }
 
-function openBucket(env: Environment): Bucket {
-  const name = env.string('AWS_BUCKET_NAME');
+function openBucket(env: Environment): FileStorage {
+  const bucket = env.string('AWS_BUCKET_NAME');
   const region = env.string('AWS_REGION');
   const accessKeyId = env.string('AWS_ACCESS_KEY_ID');
   const secretAccessKey = env.secret('AWS_SECRET_ACCESS_KEY');
   const endpoint = env.optional('AWS_ENDPOINT_URL');
   env.throwProblems();
   const credentials = { accessKeyId, secretAccessKey };
-  const options = {
-    bucket: name,
-    region,
-    credentials,
-    ...(endpoint !== undefined && { endpoint }),
-  };
-  return { name, files: s3Storage(options) };
+  return s3Storage({ bucket, region, credentials, ...(endpoint !== undefined && { endpoint }) });
 }
