@@ -163,10 +163,10 @@ export class AzureStorageDriver implements StorageDriver {
     if (signal) addAbortSignal(signal, stream);
     const info = infoOf(key, facts);
     const [, first, last] = /^bytes (\d+)-(\d+)\//.exec(facts.contentRange ?? '') ?? [];
-    if (range && info.size === 0) {
+    if (range && (start ?? 0) >= info.size) {
       stream.destroy();
-      // An empty file has no byte to begin with, and some servers answer all the same.
-      throw rangeUnsatisfiable(key, 0);
+      // Azurite answers all the same when it starts just past the end.
+      throw rangeUnsatisfiable(key, info.size);
     }
     // From the first byte to the end is the whole file, for which the SDK asks as such.
     const resolved = range && {
