@@ -207,7 +207,7 @@ describe('disk storage › crashes', () => {
     const { etag: current } = await files.head('a');
     const locks = path.join(directory, '.underpin/locks');
     const { DiskPaths } = await import('./paths.ts');
-    const lock = new DiskPaths(directory).lock('a');
+    const lock = new DiskPaths(directory, '.underpin').lock('a');
     await writeFile(lock, '');
     const past = Date.now() / 1000 - 60;
     await utimes(lock, past, past);
