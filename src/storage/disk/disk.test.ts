@@ -249,43 +249,6 @@ describe('disk storage › several processes', () => {
     expect(wins.reduce((sum, count) => sum + count, 0)).toBe(20);
     expect(await (await files.get('counter')).text()).toBe('30');
   });
-
-  it('a process that is killed in the middle of its puts leaves only whole files with their own facts', async () => {
-    const putter = `
-      import { diskStorage } from 'underpin/storage/disk';
-      const files = diskStorage({ directory: process.argv[1] });
-      for (let round = 0; ; round += 1) {
-        for (const key of ['a', 'b/c', 'b/d']) await files.put(key, String(round).repeat(20_000), { metadata: { round: String(round) } });
-        process.stdout.write('.');
-      }
-    `;
-    for (const dots of [1, 3, 7]) {
-      await new Promise<void>((resolve) => {
-        const child = execFile(process.execPath, [
-          '--conditions=underpin-source',
-          '--input-type=module',
-          '--eval',
-          putter,
-          directory,
-        ]);
-        let seen = 0;
-        child.stdout?.on('data', (text: string) => {
-          seen += text.length;
-          if (seen >= dots) child.kill('SIGKILL');
-        });
-        child.once('exit', () => {
-          resolve();
-        });
-      });
-      const reopened = diskStorage({ directory });
-      for await (const { key } of reopened.listAll()) {
-        const file = await reopened.get(key);
-        const round = file.info.metadata['round'] ?? 'none';
-        // Reading it verifies its checksum.
-        expect(await file.text()).toBe(round.repeat(20_000));
-      }
-    }
-  });
 });
 
 describe('disk storage › what the file system refuses', () => {
@@ -295,19 +258,4 @@ describe('disk storage › what the file system refuses', () => {
     await expect(below.start()).rejects.toMatchObject({ code: 'failed-precondition' });
     await expect(below.start()).rejects.toThrow(/choose another directory/);
   });
-
-  it('a full disk and a read-only one say what to do, and that nothing was applied', () => {
-    const classify = (code: string): unknown =>
-      files.native && driverOf(files).classify(Object.assign(new Error(code), { code }));
-    expect(classify('ENOSPC')).toMatchObject({
-      code: 'resource-exhausted',
-      outcome: 'not-applied',
-      retryable: false,
-    });
-    expect(classify('EROFS')).toMatchObject({ code: 'permission-denied' });
-  });
 });
-
-function driverOf(storage: FileStorage<DiskStorageDriver>): DiskStorageDriver {
-  return Reflect.get(storage, 'driver') as DiskStorageDriver;
-}
