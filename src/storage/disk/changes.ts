@@ -10,7 +10,6 @@ import {
   readFileSync,
   renameSync,
   rmdirSync,
-  rmSync,
   type Stats,
   unlinkSync,
   writeFileSync,
@@ -55,8 +54,8 @@ export type Change =
 export interface Placed {
   readonly version: number;
   readonly size: number;
-  /** None for a moved file that somebody else had written. */
-  readonly facts: Facts | undefined;
+  /** Of a moved file, unless somebody else had written it. Those of a put are known to whoever put it. */
+  readonly facts?: Facts | undefined;
 }
 
 /** Why nothing was changed. `at` is the key, or the path of the link. */
@@ -145,10 +144,10 @@ export class Changes {
       if (ifNoneMatch !== undefined) ignoringErrors(() => unlinkSync(temp));
       if (replaced) this.#forget(key, versionOf(replaced));
       this.#confirm(key);
-      return { version, size, facts };
+      return { version, size };
     } catch (error) {
       if (error instanceof UnfinishedChange) throw error;
-      ignoringErrors(() => rmSync(temp, { force: true }));
+      ignoringErrors(() => unlinkSync(temp));
       if (version !== undefined) this.#forget(key, version);
       throw error;
     }
@@ -193,7 +192,12 @@ export class Changes {
     this.#checkConditions(key, found, removal);
     if (!found) return;
     const file = this.#paths.file(key);
-    rmSync(file, { force: true });
+    try {
+      unlinkSync(file);
+    } catch (error) {
+      // Another process was first.
+      if (!isAbsentError(error)) throw error;
+    }
     this.#forget(key, versionOf(found));
     this.#removeEmptyFolders(file);
   }
@@ -261,19 +265,19 @@ export class Changes {
         write();
       } catch (error) {
         if (!isAbsentError(error)) throw error;
-        this.#makeFolder(path.dirname(file));
+        this.#makeFoldersAbove(file);
         write();
       }
       if (this.#sync) syncFolder(path.dirname(file));
     } catch (error) {
-      if (codeOf(error) !== 'EEXIST') ignoringErrors(() => rmSync(file, { force: true }));
+      if (codeOf(error) !== 'EEXIST') ignoringErrors(() => unlinkSync(file));
       throw error;
     }
   }
 
   // The facts of a version that is gone do no harm, and are no reason to call a change failed: a later start removes them.
   #forget(key: string, version: number): void {
-    ignoringErrors(() => rmSync(this.#paths.sidecar(key, version), { force: true }));
+    ignoringErrors(() => unlinkSync(this.#paths.sidecar(key, version)));
   }
 
   // Puts a finished file in its place, whatever was there before, or nothing at all.
@@ -281,6 +285,10 @@ export class Changes {
     const target = this.#paths.file(key);
     for (let attempt = 1; ; attempt += 1) {
       try {
+        if (attempt > 1) {
+          this.#makeFoldersAbove(target);
+          this.#refuseLinks(target);
+        }
         if (ifNoneMatch === undefined) renameSync(source, target);
         else linkSync(source, target);
         return;
@@ -291,27 +299,21 @@ export class Changes {
         if (code !== undefined && isTaken.has(code))
           throw new RefusedChange({ reason: 'both-file-and-folder', at: key });
         if (code !== 'ENOENT' || attempt === folderAttempts) throw error;
-        this.#makeFolderOf(key);
-        this.#refuseLinks(target);
       }
     }
   }
 
-  #makeFolderOf(key: string): void {
-    try {
-      this.#makeFolder(path.dirname(this.#paths.file(key)));
-    } catch (error) {
-      if (!isTaken.has(codeOf(error) ?? '')) throw error;
-      throw new RefusedChange({ reason: 'both-file-and-folder', at: key });
+  // One by one: made all at once, what a read-only disk says is that they are not there.
+  #makeFoldersAbove(file: string): void {
+    for (const folder of this.#paths.foldersAbove(file)) {
+      try {
+        mkdirSync(folder);
+      } catch (error) {
+        if (codeOf(error) === 'EEXIST') continue;
+        throw error;
+      }
+      if (this.#sync) syncFolder(path.dirname(folder));
     }
-  }
-
-  #makeFolder(folder: string): void {
-    const first = mkdirSync(folder, { recursive: true });
-    if (!this.#sync || first === undefined) return;
-    // Each new folder is an entry of the one above it.
-    for (let made = folder; made.length >= first.length; made = path.dirname(made))
-      syncFolder(path.dirname(made));
   }
 
   #removeEmptyFolders(file: string): void {

@@ -145,6 +145,15 @@ export class DiskStorageDriver implements StorageDriver {
         await mkdir(folder, { recursive: true });
     } catch (error) {
       const code = systemErrorCode(error);
+      // What mkdir says of a folder that is to be made on a read-only disk.
+      if (code === 'ENOENT')
+        throw new StorageFault(
+          {
+            code: 'permission-denied',
+            message: `${root} cannot be made: make it, or choose another directory`,
+          },
+          error,
+        );
       if (code !== 'EEXIST' && code !== 'ENOTDIR') throw error;
       throw new StorageFault({
         code: 'failed-precondition',
@@ -189,7 +198,7 @@ export class DiskStorageDriver implements StorageDriver {
         ...(ifMatch === undefined ? {} : { ifMatch }),
         ...(ifNoneMatch === undefined ? {} : { ifNoneMatch }),
       });
-      return await this.#placedInfo(key, placed);
+      return await this.#placedInfo(key, placed && { ...placed, facts });
     } catch (error) {
       if (!isWhole) await rm(temp, { force: true });
       throw error;
