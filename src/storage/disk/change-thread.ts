@@ -13,7 +13,7 @@ export interface ChangeRequest {
 /** What it answers: one of the three. */
 export interface ChangeAnswer {
   readonly id: number;
-  readonly placed?: Placed | undefined;
+  readonly placed?: Placed;
   readonly refusal?: Refusal;
   readonly failure?: {
     readonly message: string;
@@ -26,7 +26,7 @@ export interface ChangeAnswer {
 }
 
 interface Waiter {
-  readonly resolve: (placed: Placed | undefined) => void;
+  readonly resolve: (placed: Placed) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -46,7 +46,7 @@ export class ChangeThread {
   }
 
   /** Throws a {@link StorageFault} for what is refused, and the operating system's own errors. */
-  async make(change: Change): Promise<Placed | undefined> {
+  async make(change: Change): Promise<Placed> {
     const worker = (this.#worker ??= this.#start());
     this.#lastId += 1;
     const id = this.#lastId;
@@ -96,7 +96,7 @@ export class ChangeThread {
     }
     if (answer.refusal) waiter?.reject(faultOf(answer.refusal));
     else if (answer.failure) waiter?.reject(errorOf(answer.failure));
-    else waiter?.resolve(answer.placed);
+    else if (answer.placed) waiter?.resolve(answer.placed);
   }
 
   // The next change starts another thread.

@@ -13,7 +13,7 @@ port?.on('message', ({ id, change }: ChangeRequest) => {
   port.postMessage(answerOf(id, () => changes.make(change)));
 });
 
-function answerOf(id: number, make: () => ChangeAnswer['placed']): ChangeAnswer {
+function answerOf(id: number, make: () => NonNullable<ChangeAnswer['placed']>): ChangeAnswer {
   try {
     return { id, placed: make() };
   } catch (error) {

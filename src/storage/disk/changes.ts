@@ -50,7 +50,7 @@ export type Change =
     }
   | { readonly kind: 'delete'; readonly key: string; readonly ifMatch?: string };
 
-/** The file that a put or a move has put in place; of a delete, nothing. */
+/** The file that a put or a move has put in place, or a delete has taken away. */
 export interface Placed {
   readonly version: number;
   readonly size: number;
@@ -110,15 +110,14 @@ export class Changes {
   }
 
   /** Throws {@link RefusedChange}, {@link UnfinishedChange}, or what the operating system refuses: then nothing was changed. */
-  make(change: Change): Placed | undefined {
+  make(change: Change): Placed {
     switch (change.kind) {
       case 'put':
         return this.#put(change);
       case 'move':
         return this.#move(change);
       case 'delete':
-        this.#delete(change);
-        return undefined;
+        return this.#delete(change);
     }
   }
 
@@ -186,11 +185,12 @@ export class Changes {
     return { version, size: found.size, facts };
   }
 
-  #delete(removal: Change & { kind: 'delete' }): void {
+  #delete(removal: Change & { kind: 'delete' }): Placed {
     const { key } = removal;
     const found = this.#find(key);
     this.#checkConditions(key, found, removal);
-    if (!found) return;
+    if (!found) return { version: 0, size: 0 }; // Nothing was there.
+    const version = versionOf(found);
     const file = this.#paths.file(key);
     try {
       unlinkSync(file);
@@ -198,8 +198,9 @@ export class Changes {
       // Another process was first.
       if (!isAbsentError(error)) throw error;
     }
-    this.#forget(key, versionOf(found));
+    this.#forget(key, version);
     this.#removeEmptyFolders(file);
+    return { version, size: found.size };
   }
 
   #checkConditions(

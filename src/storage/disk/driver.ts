@@ -198,7 +198,7 @@ export class DiskStorageDriver implements StorageDriver {
         ...(ifMatch === undefined ? {} : { ifMatch }),
         ...(ifNoneMatch === undefined ? {} : { ifNoneMatch }),
       });
-      return await this.#placedInfo(key, placed && { ...placed, facts });
+      return await infoOf(key, { ...placed, facts });
     } catch (error) {
       if (!isWhole) await rm(temp, { force: true });
       throw error;
@@ -275,7 +275,7 @@ export class DiskStorageDriver implements StorageDriver {
       to,
       ...(ifNoneMatch === undefined ? {} : { ifNoneMatch }),
     });
-    return await this.#placedInfo(to, placed);
+    return await infoOf(to, placed);
   }
 
   async list(
@@ -347,18 +347,8 @@ export class DiskStorageDriver implements StorageDriver {
     });
   }
 
-  async #placedInfo(key: string, placed: Placed | undefined): Promise<FileInfo> {
-    if (!placed) throw new TypeError('a put or a move ended without a file');
-    if (placed.facts) this.#facts.remember(key, placed.version, placed.facts);
-    return await infoOf(key, placed);
-  }
-
   // With ifMatch, one writer at a time of all the processes that give one. Those of this process take turns anyway.
-  async #matching(
-    key: string,
-    ifMatch: string | undefined,
-    change: Change,
-  ): Promise<Placed | undefined> {
+  async #matching(key: string, ifMatch: string | undefined, change: Change): Promise<Placed> {
     if (ifMatch === undefined) return await this.#changes.make(change);
     return await withLockFile(
       this.#paths.lock(key),

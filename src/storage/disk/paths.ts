@@ -21,17 +21,14 @@ export class DiskPaths {
 
   /** The path of a checked key, whose segments can neither climb nor be absolute. */
   file(key: string): string {
-    return path.join(this.root, ...key.split('/'));
+    return this.root + path.sep + (path.sep === '/' ? key : key.replaceAll('/', path.sep));
   }
 
   /** Where one version's facts lie. Hashed, since a segment with a suffix could be too long for a file name. */
   sidecar(key: string, version: number): string {
     const digest = hash('sha1', key, 'hex');
-    return path.join(
-      this.sidecars,
-      digest.slice(0, 2),
-      `${digest.slice(2)}.${version.toString(36)}.json`,
-    );
+    const name = `${digest.slice(2)}.${version.toString(36)}.json`;
+    return this.sidecars + path.sep + digest.slice(0, 2) + path.sep + name;
   }
 
   lock(key: string): string {
