@@ -4,6 +4,7 @@ import {
   mkdtemp,
   readdir,
   readFile,
+  rename,
   rm,
   stat,
   symlink,
@@ -152,6 +153,22 @@ describe('disk storage › no way out', () => {
   });
 });
 
+describe('disk storage › links that are swapped in', () => {
+  it('a folder that becomes a link while it is in use is not written through', async () => {
+    const outside = await mkdtemp(path.join(tmpdir(), 'underpin-outside-'));
+    await files.put('folder/a', 'inside');
+    await rename(path.join(directory, 'folder'), path.join(directory, 'moved'));
+    await symlink(outside, path.join(directory, 'folder'));
+    const denied = { code: 'permission-denied' };
+    await expect(files.put('folder/a', 'x')).rejects.toMatchObject(denied);
+    await expect(files.put('folder/b/c', 'x')).rejects.toMatchObject(denied);
+    await expect(files.move('moved/a', 'folder/a')).rejects.toMatchObject(denied);
+    await expect(files.delete('folder/a')).rejects.toMatchObject(denied);
+    expect(await readdir(outside)).toEqual([]);
+    await rm(outside, { recursive: true });
+  });
+});
+
 describe('disk storage › crashes', () => {
   // What each moment of a put leaves behind when the process ends there.
   it('a body that was being written is no file, and its remains are removed a day later', async () => {
@@ -198,6 +215,26 @@ describe('disk storage › crashes', () => {
       metadata: {},
       contentType: 'text/css; charset=utf-8',
     });
+  });
+
+  it('facts that no file needs are removed at a start a day later, and those of files stay', async () => {
+    await files.put('kept', 'kept', { metadata: { version: 'kept' } });
+    await files.put('gone', 'gone');
+    await rm(path.join(directory, 'gone'));
+    const sidecars = path.join(directory, '.underpin/meta');
+    const restart = async (): Promise<number> => {
+      const later = diskStorage({ directory });
+      await later.start();
+      await later.close();
+      return (await filesBelow('.underpin/meta')).length;
+    };
+    expect(await restart()).toBe(2);
+    const old = Date.now() / 1000 - 25 * 3600;
+    for (const folder of await readdir(sidecars))
+      for (const name of await readdir(path.join(sidecars, folder)))
+        await utimes(path.join(sidecars, folder, name), old, old);
+    expect(await restart()).toBe(1);
+    expect((await files.head('kept')).metadata).toEqual({ version: 'kept' });
   });
 
   it('a lock that a killed process held ends by itself', async () => {
