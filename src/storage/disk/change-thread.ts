@@ -53,6 +53,7 @@ export class ChangeThread {
     return await new Promise((resolve, reject) => {
       if (this.#waiting.size === 0) worker.ref();
       this.#waiting.set(id, { resolve, reject });
+      // eslint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
       worker.postMessage({ id, change } satisfies ChangeRequest);
     });
   }
@@ -110,22 +111,15 @@ export class ChangeThread {
 }
 
 function faultOf({ reason, at }: Refusal): StorageFault {
-  switch (reason) {
-    case 'absent':
-      return notFound(at);
-    case 'exists':
-      return conditionFailed(at, 'ifNoneMatch');
-    case 'changed':
-      return conditionFailed(at, 'ifMatch');
-    case 'link':
-      return linkRefused(at);
-    case 'both-file-and-folder':
-      return new StorageFault({
-        code: 'unimplemented',
-        message: `${JSON.stringify(at)} would be both a file and a folder, which a disk cannot hold: choose another key`,
-        details: { capability: 'nestedKeys' },
-      });
-  }
+  if (reason === 'absent') return notFound(at);
+  if (reason === 'exists') return conditionFailed(at, 'ifNoneMatch');
+  if (reason === 'changed') return conditionFailed(at, 'ifMatch');
+  if (reason === 'link') return linkRefused(at);
+  return new StorageFault({
+    code: 'unimplemented',
+    message: `${JSON.stringify(at)} would be both a file and a folder, which a disk cannot hold: choose another key`,
+    details: { capability: 'nestedKeys' },
+  });
 }
 
 /** A folder is reached through a symbolic link below the root. */

@@ -111,14 +111,9 @@ export class Changes {
 
   /** Throws {@link RefusedChange}, {@link UnfinishedChange}, or what the operating system refuses: then nothing was changed. */
   make(change: Change): Placed {
-    switch (change.kind) {
-      case 'put':
-        return this.#put(change);
-      case 'move':
-        return this.#move(change);
-      case 'delete':
-        return this.#delete(change);
-    }
+    if (change.kind === 'put') return this.#put(change);
+    if (change.kind === 'move') return this.#move(change);
+    return this.#delete(change);
   }
 
   #put(put: Change & { kind: 'put' }): Placed {
