@@ -41,7 +41,7 @@ const hostile = fc.oneof(
 describe('storage › keys', () => {
   it('a key that is let through names a path below the root, and no other key names it', () => {
     const root = path.resolve('/srv/files');
-    const paths = new DiskPaths(root);
+    const paths = new DiskPaths(root, '.underpin');
     fc.assert(
       fc.property(hostile, hostile, (a, b) => {
         if (!isKey(a)) return;

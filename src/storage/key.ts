@@ -14,6 +14,9 @@ const windowsDevice = /^(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)/i;
 // eslint-disable-next-line no-control-regex -- control characters are what it looks for
 const forbiddenCharacter = /[\u0000-\u001f\u007f<>:"|?*\\]/;
 
+const ignoredCharacters = /[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]/g;
+const shortReserved = /^underp~\d+$/;
+
 /**
  * Refuses, with `invalid-argument`, every key that some adapter or URL could not hold exactly: empty, over-long, absolute,
  * with `.`, `..` or empty segments, backslashes, control characters, characters and names that Windows forbids, lone surrogates,
@@ -51,7 +54,7 @@ function keyFault(key: string): string | undefined {
   if (key.startsWith('/') || key.endsWith('/') || key.includes('//'))
     return 'starts or ends with a slash, or has two in a row: join names with one slash';
   const segments = key.split('/');
-  if (segments[0] === reservedSegment)
+  if (namesReserved(segments[0] ?? ''))
     return `starts with ${reservedSegment}/, which the storage keeps for itself`;
   for (const segment of segments) {
     if (segment === '.' || segment === '..')
@@ -64,6 +67,12 @@ function keyFault(key: string): string | undefined {
       return `has a segment longer than ${maxSegmentBytes} bytes`;
   }
   return undefined;
+}
+
+// Under any name that some file system takes for it: in other cases, with characters that HFS+ ignores, by Windows' short name.
+function namesReserved(segment: string): boolean {
+  const plain = segment.replaceAll(ignoredCharacters, '').toLowerCase();
+  return plain === reservedSegment || shortReserved.test(plain);
 }
 
 function quote(text: unknown): string {

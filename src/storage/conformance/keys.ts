@@ -40,6 +40,9 @@ const badKeys: readonly string[] = [
   'a/'.repeat(600) + 'a',
   '.underpin',
   '.underpin/meta/x',
+  '.Underpin/meta/x',
+  '.under\u200cpin/meta/x',
+  'UNDERP~1/meta/x',
 ];
 
 const oddKeys: readonly string[] = [

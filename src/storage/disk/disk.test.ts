@@ -4,6 +4,7 @@ import {
   mkdtemp,
   readdir,
   readFile,
+  rename,
   rm,
   stat,
   symlink,
@@ -152,6 +153,22 @@ describe('disk storage › no way out', () => {
   });
 });
 
+describe('disk storage › links that are swapped in', () => {
+  it('a folder that becomes a link while it is in use is not written through', async () => {
+    const outside = await mkdtemp(path.join(tmpdir(), 'underpin-outside-'));
+    await files.put('folder/a', 'inside');
+    await rename(path.join(directory, 'folder'), path.join(directory, 'moved'));
+    await symlink(outside, path.join(directory, 'folder'));
+    const denied = { code: 'permission-denied' };
+    await expect(files.put('folder/a', 'x')).rejects.toMatchObject(denied);
+    await expect(files.put('folder/b/c', 'x')).rejects.toMatchObject(denied);
+    await expect(files.move('moved/a', 'folder/a')).rejects.toMatchObject(denied);
+    await expect(files.delete('folder/a')).rejects.toMatchObject(denied);
+    expect(await readdir(outside)).toEqual([]);
+    await rm(outside, { recursive: true });
+  });
+});
+
 describe('disk storage › crashes', () => {
   // What each moment of a put leaves behind when the process ends there.
   it('a body that was being written is no file, and its remains are removed a day later', async () => {
@@ -200,6 +217,26 @@ describe('disk storage › crashes', () => {
     });
   });
 
+  it('facts that no file needs are removed at a start a day later, and those of files stay', async () => {
+    await files.put('kept', 'kept', { metadata: { version: 'kept' } });
+    await files.put('gone', 'gone');
+    await rm(path.join(directory, 'gone'));
+    const sidecars = path.join(directory, '.underpin/meta');
+    const restart = async (): Promise<number> => {
+      const later = diskStorage({ directory });
+      await later.start();
+      await later.close();
+      return (await filesBelow('.underpin/meta')).length;
+    };
+    expect(await restart()).toBe(2);
+    const old = Date.now() / 1000 - 25 * 3600;
+    for (const folder of await readdir(sidecars))
+      for (const name of await readdir(path.join(sidecars, folder)))
+        await utimes(path.join(sidecars, folder, name), old, old);
+    expect(await restart()).toBe(1);
+    expect((await files.head('kept')).metadata).toEqual({ version: 'kept' });
+  });
+
   it('a lock that a killed process held ends by itself', async () => {
     const { etag } = await files.put('a', 'old');
     const held = files.put('a', 'new', { ifMatch: etag });
@@ -207,7 +244,7 @@ describe('disk storage › crashes', () => {
     const { etag: current } = await files.head('a');
     const locks = path.join(directory, '.underpin/locks');
     const { DiskPaths } = await import('./paths.ts');
-    const lock = new DiskPaths(directory).lock('a');
+    const lock = new DiskPaths(directory, '.underpin').lock('a');
     await writeFile(lock, '');
     const past = Date.now() / 1000 - 60;
     await utimes(lock, past, past);
@@ -249,43 +286,6 @@ describe('disk storage › several processes', () => {
     expect(wins.reduce((sum, count) => sum + count, 0)).toBe(20);
     expect(await (await files.get('counter')).text()).toBe('30');
   });
-
-  it('a process that is killed in the middle of its puts leaves only whole files with their own facts', async () => {
-    const putter = `
-      import { diskStorage } from 'underpin/storage/disk';
-      const files = diskStorage({ directory: process.argv[1] });
-      for (let round = 0; ; round += 1) {
-        for (const key of ['a', 'b/c', 'b/d']) await files.put(key, String(round).repeat(20_000), { metadata: { round: String(round) } });
-        process.stdout.write('.');
-      }
-    `;
-    for (const dots of [1, 3, 7]) {
-      await new Promise<void>((resolve) => {
-        const child = execFile(process.execPath, [
-          '--conditions=underpin-source',
-          '--input-type=module',
-          '--eval',
-          putter,
-          directory,
-        ]);
-        let seen = 0;
-        child.stdout?.on('data', (text: string) => {
-          seen += text.length;
-          if (seen >= dots) child.kill('SIGKILL');
-        });
-        child.once('exit', () => {
-          resolve();
-        });
-      });
-      const reopened = diskStorage({ directory });
-      for await (const { key } of reopened.listAll()) {
-        const file = await reopened.get(key);
-        const round = file.info.metadata['round'] ?? 'none';
-        // Reading it verifies its checksum.
-        expect(await file.text()).toBe(round.repeat(20_000));
-      }
-    }
-  });
 });
 
 describe('disk storage › what the file system refuses', () => {
@@ -295,19 +295,4 @@ describe('disk storage › what the file system refuses', () => {
     await expect(below.start()).rejects.toMatchObject({ code: 'failed-precondition' });
     await expect(below.start()).rejects.toThrow(/choose another directory/);
   });
-
-  it('a full disk and a read-only one say what to do, and that nothing was applied', () => {
-    const classify = (code: string): unknown =>
-      files.native && driverOf(files).classify(Object.assign(new Error(code), { code }));
-    expect(classify('ENOSPC')).toMatchObject({
-      code: 'resource-exhausted',
-      outcome: 'not-applied',
-      retryable: false,
-    });
-    expect(classify('EROFS')).toMatchObject({ code: 'permission-denied' });
-  });
 });
-
-function driverOf(storage: FileStorage<DiskStorageDriver>): DiskStorageDriver {
-  return Reflect.get(storage, 'driver') as DiskStorageDriver;
-}

@@ -1,29 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
-import {
-  access,
-  type FileHandle,
-  link,
-  lstat,
-  mkdir,
-  open,
-  readdir,
-  rename,
-  rm,
-  rmdir,
-  stat,
-  unlink,
-} from 'node:fs/promises';
+import { access, mkdir, open, rm } from 'node:fs/promises';
 import path from 'node:path';
 
-import {
-  type Classification,
-  type Clock,
-  KeyedMutex,
-  systemClock,
-  syncDirectory,
-  systemErrorCode,
-} from '../../core/index.ts';
+import { type Classification, type Clock, systemClock, systemErrorCode } from '../../core/index.ts';
 import { ChecksumDigest, checksumsOf } from '../checksums.ts';
 import { detectContentType } from '../content-type.ts';
 import type {
@@ -42,13 +22,30 @@ import type {
   WriteConditions,
 } from '../driver.ts';
 import { classifyStorageFault, conditionFailed, notFound, StorageFault } from '../errors.ts';
+import { reservedSegment } from '../key.ts';
 import { resolveRange } from '../range.ts';
 import { type LocalUrlOptions, UrlSigner } from '../signed-url.ts';
-import { FileChunks, readSlice } from './file-chunks.ts';
+import {
+  closeFile,
+  ifThere,
+  isAbsent,
+  openFile,
+  readSlice,
+  statOpenFile,
+  statPath,
+} from './calls.ts';
+import { ChangeThread } from './change-thread.ts';
+import type { Change, Placed } from './changes.ts';
+import { etagOf, type Facts, modificationTime, versionOf, writtenAt } from './facts.ts';
+import { FileChunks } from './file-chunks.ts';
+import { Folders } from './folders.ts';
+import { KnownFacts } from './known-facts.ts';
 import { Listing } from './listing.ts';
 import { withLockFile } from './lock-file.ts';
-import { DiskPaths, isAbsent } from './paths.ts';
-import { type Sidecar, Sidecars } from './sidecars.ts';
+import { DiskPaths } from './paths.ts';
+import { removeRemains } from './remains.ts';
+import { writeTempFile } from './temp-file.ts';
+import { DiskUploads } from './uploads.ts';
 
 /** What {@link DiskStorageDriver} takes. */
 export interface DiskDriverOptions {
@@ -73,36 +70,49 @@ const capabilities = {
   signedUploads: true,
   handler: true,
   signedChecksums: true,
-  resumableUploads: false,
+  resumableUploads: true,
 } as const;
 
-// Up to this size one read is cheaper than a stream.
+// Up to this size one read is cheaper than a stream, and a copy for the thread that writes it costs less than another file's calls.
 const wholeBytes = 64 * 1024;
-const abandonedAfterMs = 24 * 3600 * 1000;
-// Another process may remove an emptied folder between its making and the rename into it.
-const folderAttempts = 10;
 
-/** Files in a folder, at their keys. Writes are atomic; every version's facts lie beside the tree (see {@link Sidecars}). */
+/**
+ * Files in a folder, at their keys. Reading goes through Node's own threads; all changes of the tree are made by one thread, one after
+ * another (see {@link ChangeThread}).
+ */
 export class DiskStorageDriver implements StorageDriver {
   readonly adapter = 'disk';
   readonly capabilities: typeof capabilities = capabilities;
   readonly native: { readonly directory: string };
   readonly signer: UrlSigner;
+  readonly uploads: DiskUploads;
   readonly #paths: DiskPaths;
-  readonly #sidecars: Sidecars;
+  readonly #folders: Folders;
+  readonly #facts: KnownFacts;
   readonly #listing: Listing;
-  readonly #mutex = new KeyedMutex();
+  readonly #changes: ChangeThread;
   readonly #clock: Clock;
   readonly #sync: boolean;
 
   constructor({ directory, urls, sync = false, clock = systemClock }: DiskDriverOptions) {
-    this.#paths = new DiskPaths(directory);
+    this.#paths = new DiskPaths(directory, reservedSegment);
     this.native = { directory: this.#paths.root };
-    this.#sidecars = new Sidecars(this.#paths, { sync });
+    this.#folders = new Folders(this.#paths);
+    this.#facts = new KnownFacts(this.#paths);
     this.#listing = new Listing(this.#paths.root);
+    this.#changes = new ChangeThread({
+      directory: this.#paths.root,
+      reserved: reservedSegment,
+      sync,
+    });
     this.#clock = clock;
     this.#sync = sync;
     this.signer = new UrlSigner(urls, clock);
+    this.uploads = new DiskUploads(
+      this.#paths,
+      { sync },
+      async (key, body, options, signal) => await this.put(key, body, options, signal),
+    );
   }
 
   readonly classify = (error: unknown): Classification | undefined => {
@@ -131,11 +141,21 @@ export class DiskStorageDriver implements StorageDriver {
   };
 
   async start(): Promise<void> {
-    const { root, temp, sidecars, locks } = this.#paths;
+    const { root, temp, sidecars, locks, uploads } = this.#paths;
     try {
-      for (const folder of [temp, sidecars, locks]) await mkdir(folder, { recursive: true });
+      for (const folder of [temp, sidecars, locks, uploads])
+        await mkdir(folder, { recursive: true });
     } catch (error) {
       const code = systemErrorCode(error);
+      // What mkdir says of a folder that is to be made on a read-only disk.
+      if (code === 'ENOENT')
+        throw new StorageFault(
+          {
+            code: 'permission-denied',
+            message: `${root} cannot be made: make it, or choose another directory`,
+          },
+          error,
+        );
       if (code !== 'EEXIST' && code !== 'ENOTDIR') throw error;
       throw new StorageFault({
         code: 'failed-precondition',
@@ -143,7 +163,7 @@ export class DiskStorageDriver implements StorageDriver {
       });
     }
     await this.#checkTimes();
-    await this.#removeAbandoned();
+    await removeRemains(this.#paths, Date.now());
   }
 
   async checkHealth(): Promise<void> {
@@ -156,72 +176,55 @@ export class DiskStorageDriver implements StorageDriver {
     options: DriverPut,
     signal?: AbortSignal,
   ): Promise<FileInfo> {
-    await this.#paths.checkFolder(path.dirname(this.#paths.file(key)));
+    await this.#folders.check(this.#paths.file(key));
     const temp = path.join(this.#paths.temp, randomUUID());
-    let version: number | undefined;
+    const isWhole = body instanceof Uint8Array && body.byteLength <= wholeBytes;
     try {
-      const handle = await open(temp, 'wx');
-      let size: number;
-      let sidecar: Sidecar;
-      try {
-        size =
-          body instanceof Uint8Array
-            ? await writeAll(handle, body)
-            : await writeStream(handle, body, signal);
-        sidecar = {
-          key,
-          contentType: options.contentType,
-          ...(options.cacheControl === undefined ? {} : { cacheControl: options.cacheControl }),
-          metadata: options.metadata,
-          ...options.checksums(),
-        };
-        version = await this.#sidecars.create(this.#clock.now(), sidecar);
-        await handle.utimes(Sidecars.modificationTime(version), Sidecars.modificationTime(version));
-        if (this.#sync) await handle.sync();
-      } finally {
-        await handle.close();
-      }
+      if (!isWhole) await writeTempFile(temp, body, { sync: this.#sync, signal });
       signal?.throwIfAborted();
-      await this.#exclusively([key], async () => {
-        await this.#whileMatching(key, options, async () => await this.#place(temp, key, options));
+      const { contentType, cacheControl, metadata, ifMatch, ifNoneMatch } = options;
+      const facts: Facts = {
+        contentType,
+        ...(cacheControl === undefined ? {} : { cacheControl }),
+        metadata,
+        ...options.checksums(),
+      };
+      const placed = await this.#matching(key, ifMatch, {
+        kind: 'put',
+        key,
+        // A copy, since what is sent to a thread is sent with all the memory that it is a part of.
+        ...(isWhole && { content: new Uint8Array(body) }),
+        temp,
+        facts,
+        now: this.#clock.now(),
+        ...(ifMatch === undefined ? {} : { ifMatch }),
+        ...(ifNoneMatch === undefined ? {} : { ifNoneMatch }),
       });
-      // From here on the file is in place, and its facts are no remains.
-      if (options.ifNoneMatch !== undefined) await rm(temp, { force: true }).catch(() => undefined);
-      if (this.#sync) await this.#confirmPlace(key);
-      return infoOf(sidecar, size, version);
+      return await infoOf(key, { ...placed, facts });
     } catch (error) {
-      if (isApplied(error)) throw error;
-      await rm(temp, { force: true });
-      if (version !== undefined) await this.#sidecars.remove(key, version);
+      if (!isWhole) await rm(temp, { force: true });
       throw error;
     }
   }
 
   async get(key: string, range: ByteRange | undefined): Promise<DriverFile> {
-    const handle = await this.#open(key);
+    const file = await this.#open(key);
     let isHandedOver = false;
     try {
-      const stats = await handle.stat();
+      const stats = await statOpenFile(file);
       if (!stats.isFile()) throw notFound(key);
       const info = await this.#info(key, stats);
       const resolved = range && resolveRange(range, stats.size, key);
       const { start, end } = resolved ?? { start: 0, end: stats.size - 1 };
       const length = end + 1 - start;
-      if (length <= wholeBytes) {
-        return {
-          info,
-          ...(resolved && { range: resolved }),
-          body: await readSlice(handle, start, length),
-        };
-      }
-      isHandedOver = true;
-      return {
-        info,
-        ...(resolved && { range: resolved }),
-        body: new FileChunks(handle, start, end),
-      };
+      isHandedOver = length > wholeBytes;
+      const body = isHandedOver
+        ? new FileChunks(file, start, end)
+        : await readSlice(file, start, length);
+      return { info, ...(resolved && { range: resolved }), body };
     } finally {
-      if (!isHandedOver) await handle.close();
+      // Nobody waits for it, since what was read stays read.
+      if (!isHandedOver) void closeFile(file).catch(() => undefined);
     }
   }
 
@@ -231,16 +234,12 @@ export class DiskStorageDriver implements StorageDriver {
     return await this.#info(key, stats);
   }
 
-  async delete(key: string, conditions: Pick<WriteConditions, 'ifMatch'>): Promise<void> {
-    const remove = async (): Promise<void> => {
-      const stats = await this.#stat(key);
-      if (!stats) return;
-      const file = this.#paths.file(key);
-      await rm(file, { force: true });
-      await this.#sidecars.remove(key, Sidecars.versionOf(stats));
-      await this.#removeEmptyFolders(path.dirname(file));
-    };
-    await this.#exclusively([key], async () => await this.#whileMatching(key, conditions, remove));
+  async delete(key: string, { ifMatch }: Pick<WriteConditions, 'ifMatch'>): Promise<void> {
+    await this.#matching(key, ifMatch, {
+      kind: 'delete',
+      key,
+      ...(ifMatch === undefined ? {} : { ifMatch }),
+    });
   }
 
   async copy(
@@ -272,41 +271,19 @@ export class DiskStorageDriver implements StorageDriver {
     }
   }
 
-  async move(from: string, to: string, conditions: TransferConditions): Promise<FileInfo> {
-    const [source, target] = [this.#paths.file(from), this.#paths.file(to)];
-    await this.#paths.checkFolder(path.dirname(target));
-    return await this.#exclusively([from, to], async () => {
-      const stats = await this.#stat(from);
-      if (!stats) throw notFound(from);
-      const {
-        size,
-        etag,
-        lastModified: _,
-        sha256,
-        crc32,
-        ...facts
-      } = await this.#info(from, stats);
-      if (conditions.ifSourceMatch !== undefined && conditions.ifSourceMatch !== etag)
-        throw conditionFailed(from, 'ifSourceMatch');
-      const version = Sidecars.versionOf(stats);
-      if (sha256 === undefined || crc32 === undefined) {
-        // Somebody else wrote it: there are no facts to take along.
-        await this.#place(source, to, conditions);
-        await this.#leave(source, from, conditions);
-        return await this.#info(to, stats);
-      }
-      const sidecar: Sidecar = { ...facts, key: to, sha256, crc32 };
-      await this.#sidecars.write(version, sidecar, { replace: true });
-      try {
-        await this.#place(source, to, conditions);
-      } catch (error) {
-        await this.#sidecars.remove(to, version);
-        throw error;
-      }
-      await this.#leave(source, from, conditions);
-      await this.#sidecars.remove(from, version);
-      return infoOf(sidecar, size, version);
+  async move(
+    from: string,
+    to: string,
+    { ifNoneMatch, ifSourceMatch }: TransferConditions,
+  ): Promise<FileInfo> {
+    const placed = await this.#changes.make({
+      kind: 'move',
+      key: from,
+      to,
+      ...(ifNoneMatch === undefined ? {} : { ifNoneMatch }),
+      ...(ifSourceMatch === undefined ? {} : { ifSourceMatch }),
     });
+    return await infoOf(to, placed);
   }
 
   async list(
@@ -326,9 +303,7 @@ export class DiskStorageDriver implements StorageDriver {
         .filter((entry) => !entry.endsWith('/'))
         .map(async (key) => {
           const stats = await this.#stat(key);
-          return (
-            stats && { key, size: stats.size, lastModified: modifiedAt(Sidecars.versionOf(stats)) }
-          );
+          return stats && { key, size: stats.size, lastModified: writtenAt(versionOf(stats)) };
         }),
     );
     return {
@@ -347,14 +322,14 @@ export class DiskStorageDriver implements StorageDriver {
   }
 
   async close(): Promise<void> {
-    // Nothing is held open between calls.
+    await this.#changes.close();
   }
 
-  async #open(key: string): Promise<FileHandle> {
+  async #open(key: string): Promise<number> {
     const file = this.#paths.file(key);
-    await this.#paths.checkFolder(path.dirname(file));
+    await this.#folders.check(file);
     try {
-      return await open(file, constants.O_RDONLY | constants.O_NOFOLLOW);
+      return await openFile(file, constants.O_RDONLY | constants.O_NOFOLLOW);
     } catch (error) {
       throw isAbsent(error) ? notFound(key) : error;
     }
@@ -363,131 +338,31 @@ export class DiskStorageDriver implements StorageDriver {
   // The file's stats; nothing for what is no file, such as a folder.
   async #stat(key: string): Promise<Stats | undefined> {
     const file = this.#paths.file(key);
-    await this.#paths.checkFolder(path.dirname(file));
-    try {
-      const stats = await lstat(file);
-      return stats.isFile() ? stats : undefined;
-    } catch (error) {
-      if (isAbsent(error)) return undefined;
-      throw error;
-    }
+    await this.#folders.check(file);
+    const stats = await ifThere(statPath(file));
+    return stats?.isFile() === true ? stats : undefined;
   }
 
   async #info(
     key: string,
     stats: { readonly size: number; readonly mtimeMs: number },
   ): Promise<FileInfo> {
-    const version = Sidecars.versionOf(stats);
-    const sidecar = await this.#sidecars.read(key, version);
-    if (sidecar) return infoOf(sidecar, stats.size, version);
-    // Somebody else wrote it: its facts are what can be seen.
-    return {
-      key,
+    const version = versionOf(stats);
+    return await infoOf(key, {
+      version,
       size: stats.size,
-      etag: `${version.toString(36)}-${stats.size.toString(36)}`,
-      contentType: await detectContentType(new Uint8Array(), key),
-      metadata: {},
-      lastModified: modifiedAt(version),
-    };
-  }
-
-  // Puts a finished file in its place, whatever was there before, or nothing at all.
-  async #place(source: string, key: string, { ifNoneMatch }: WriteConditions): Promise<void> {
-    const target = this.#paths.file(key);
-    const replaced = await this.#stat(key);
-    if (ifNoneMatch !== undefined) {
-      if (replaced) throw conditionFailed(key, 'ifNoneMatch');
-      await this.#inFolder(key, async () => await link(source, target));
-      return;
-    }
-    await this.#inFolder(key, async () => await rename(source, target));
-    // The facts of a version that is gone do no harm, and are no reason to call the new one failed.
-    if (replaced)
-      await this.#sidecars.remove(key, Sidecars.versionOf(replaced)).catch(() => undefined);
-  }
-
-  // Ends a move at its source, whose second name is still there where a link made the first.
-  async #leave(source: string, from: string, { ifNoneMatch }: WriteConditions): Promise<void> {
-    if (ifNoneMatch !== undefined) {
-      await unlink(source).catch((error: unknown) => {
-        throw appliedBut(
-          `the file is at its target, but ${JSON.stringify(from)} could not be removed`,
-          error,
-        );
-      });
-    }
-    await this.#removeEmptyFolders(path.dirname(source));
-  }
-
-  async #confirmPlace(key: string): Promise<void> {
-    try {
-      await syncDirectory(path.dirname(this.#paths.file(key)));
-    } catch (error) {
-      throw appliedBut(
-        `${JSON.stringify(key)} is in place, but the disk did not confirm that it will stay`,
-        error,
-      );
-    }
-  }
-
-  // One writer of a key at a time in this process. Keys are taken in one order, so that no two writers wait for each other.
-  async #exclusively<Result>(keys: readonly string[], fn: () => Promise<Result>): Promise<Result> {
-    const [first, ...others] = keys.toSorted();
-    if (first === undefined) return await fn();
-    return await this.#mutex.run(first, async () => await this.#exclusively(others, fn));
-  }
-
-  // With ifMatch, also one writer at a time of all the processes that give one.
-  async #whileMatching(
-    key: string,
-    { ifMatch }: WriteConditions,
-    fn: () => Promise<void>,
-  ): Promise<void> {
-    if (ifMatch === undefined) {
-      await fn();
-      return;
-    }
-    await withLockFile(this.#paths.lock(key), this.#clock, async () => {
-      const stats = await this.#stat(key);
-      if (!stats || (await this.#info(key, stats)).etag !== ifMatch)
-        throw conditionFailed(key, 'ifMatch');
-      await fn();
+      facts: await this.#facts.read(key, version),
     });
   }
 
-  async #inFolder(key: string, place: () => Promise<void>): Promise<void> {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        await place();
-        return;
-      } catch (error) {
-        const code = systemErrorCode(error);
-        if (code === 'EEXIST' && (await this.#stat(key))) throw conditionFailed(key, 'ifNoneMatch');
-        if (code === 'EISDIR' || code === 'ENOTDIR' || code === 'EEXIST' || code === 'ENOTEMPTY')
-          throw bothFileAndFolder(key);
-        if (code !== 'ENOENT' || attempt === folderAttempts) throw error;
-        await this.#makeFolder(key);
-      }
-    }
-  }
-
-  async #makeFolder(key: string): Promise<void> {
-    try {
-      await mkdir(path.dirname(this.#paths.file(key)), { recursive: true });
-    } catch (error) {
-      const code = systemErrorCode(error);
-      throw code === 'EEXIST' || code === 'ENOTDIR' ? bothFileAndFolder(key) : error;
-    }
-  }
-
-  async #removeEmptyFolders(folder: string): Promise<void> {
-    for (let current = folder; current !== this.#paths.root; current = path.dirname(current)) {
-      try {
-        await rmdir(current);
-      } catch {
-        return;
-      }
-    }
+  // With ifMatch, one writer at a time of all the processes that give one. Those of this process take turns anyway.
+  async #matching(key: string, ifMatch: string | undefined, change: Change): Promise<Placed> {
+    if (ifMatch === undefined) return await this.#changes.make(change);
+    return await withLockFile(
+      this.#paths.lock(key),
+      this.#clock,
+      async () => await this.#changes.make(change),
+    );
   }
 
   async #checkTimes(): Promise<void> {
@@ -495,9 +370,8 @@ export class DiskStorageDriver implements StorageDriver {
     const version = this.#clock.now() * 100 + 12;
     const handle = await open(probe, 'wx');
     try {
-      await handle.utimes(Sidecars.modificationTime(version), Sidecars.modificationTime(version));
-      const stats = await handle.stat();
-      if (Sidecars.versionOf(stats) === version) return;
+      await handle.utimes(modificationTime(version), modificationTime(version));
+      if (versionOf(await handle.stat()) === version) return;
     } finally {
       await handle.close();
       await rm(probe, { force: true });
@@ -507,45 +381,20 @@ export class DiskStorageDriver implements StorageDriver {
       message: `the file system of ${this.#paths.root} does not keep modification times to ten microseconds, which the storage needs: choose a directory on another`,
     });
   }
-
-  async #removeAbandoned(): Promise<void> {
-    const before = Date.now() - abandonedAfterMs;
-    for (const name of await readdir(this.#paths.temp)) {
-      const file = path.join(this.#paths.temp, name);
-      const stats = await stat(file).catch(() => undefined);
-      if (stats && stats.mtimeMs < before) await rm(file, { force: true });
-    }
-  }
 }
 
-function infoOf(sidecar: Sidecar, size: number, version: number): FileInfo {
+async function infoOf(key: string, { version, size, facts }: Placed): Promise<FileInfo> {
   return {
-    ...sidecar,
+    key,
     size,
-    etag: sidecar.sha256.slice(0, 32),
-    metadata: Object.freeze({ ...sidecar.metadata }),
-    lastModified: modifiedAt(version),
+    etag: etagOf(facts, version, size),
+    // Where somebody else wrote it, its facts are what can be seen.
+    contentType: facts?.contentType ?? (await detectContentType(new Uint8Array(), key)),
+    ...(facts?.cacheControl === undefined ? {} : { cacheControl: facts.cacheControl }),
+    metadata: Object.freeze({ ...facts?.metadata }),
+    lastModified: writtenAt(version),
+    ...(facts && { sha256: facts.sha256, crc32: facts.crc32 }),
   };
-}
-
-function modifiedAt(version: number): Date {
-  return new Date(Sidecars.writtenAt(version));
-}
-
-function appliedBut(message: string, cause: unknown): StorageFault {
-  return new StorageFault({ code: 'data-loss', outcome: 'applied', message }, cause);
-}
-
-function isApplied(error: unknown): boolean {
-  return error instanceof StorageFault && error.classification.outcome === 'applied';
-}
-
-function bothFileAndFolder(key: string): StorageFault {
-  return new StorageFault({
-    code: 'unimplemented',
-    message: `${JSON.stringify(key)} would be both a file and a folder, which a disk cannot hold: choose another key`,
-    details: { capability: 'nestedKeys' },
-  });
 }
 
 // The checksums of a body that has none yet, once it has been read to its end.
@@ -564,24 +413,4 @@ function digesting(body: DriverFile['body']): {
     })(),
     checksums: () => digest.digest(),
   };
-}
-
-async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<number> {
-  for (let written = 0; written < bytes.byteLength;) {
-    written += (await handle.write(bytes, written, bytes.byteLength - written)).bytesWritten;
-  }
-  return bytes.byteLength;
-}
-
-async function writeStream(
-  handle: FileHandle,
-  body: AsyncIterable<Uint8Array>,
-  signal: AbortSignal | undefined,
-): Promise<number> {
-  let size = 0;
-  for await (const chunk of body) {
-    signal?.throwIfAborted();
-    size += await writeAll(handle, chunk);
-  }
-  return size;
 }

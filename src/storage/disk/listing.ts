@@ -4,7 +4,7 @@ import path from 'node:path';
 import { LRUCache } from 'lru-cache';
 
 import { compareKeys, isKey } from '../key.ts';
-import { isAbsent } from './paths.ts';
+import { isAbsent } from './calls.ts';
 
 // Names, not folders, count: 200,000 of about 60 bytes are 12 MB.
 const rememberedNames = 200_000;
