@@ -52,7 +52,7 @@ export function pathOf(area: Area, { key, id }: Slot): string {
 }
 
 /** The slot at a key below; `undefined` for what somebody else put there. */
-export function slotAt(path: string): Slot | undefined {
+function slotAt(path: string): Slot | undefined {
   const start = path.indexOf('/') + 1;
   const end = path.lastIndexOf('/');
   const id = path.slice(end + 1);

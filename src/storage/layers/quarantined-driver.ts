@@ -313,7 +313,7 @@ export class QuarantinedDriver<
       throw new TypeError("it gave neither 'clean' nor { infected }");
     } catch (error) {
       signal?.throwIfAborted();
-      if (InfrastructureError.is(error)) throw error;
+      // Whatever the scanner's own error is, it says nothing of the file, which must not be given up for it.
       throw new InfrastructureError({
         code: 'unavailable',
         component: 'storage',

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { fakeClock } from '../../core/index.ts';
+import { fakeClock, InfrastructureError } from '../../core/index.ts';
 import { chunksOf } from '../conformance/support.ts';
 import { type MemoryStorageDriver, memoryStorage } from '../memory.ts';
 import type { FileStorage } from '../storage.ts';
@@ -79,6 +79,21 @@ describe('quarantined › put', () => {
     isDown = false;
     expect(await files.scanPending()).toEqual({ clean: ['a'], infected: [], failed: [] });
     expect(keysOf(inner)).toEqual(['clean/a']);
+  });
+
+  it('keeps what a scanner failed on for good', async () => {
+    const refused = {
+      code: 'permission-denied',
+      component: 'http',
+      message: 'no licence',
+    } as const;
+    const files = quarantined(memoryStorage(), {
+      scan: async () => {
+        throw new InfrastructureError(refused);
+      },
+    });
+    await expect(files.put('a', 'x')).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(files.get('a')).rejects.toMatchObject({ details: { state: 'pending' } });
   });
 
   it('takes anything but a verdict for a failure', async () => {
