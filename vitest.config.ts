@@ -54,8 +54,8 @@ const config: ViteUserConfig = defineConfig({
           exclude: [...IGNORED, ...HEAVY],
           execArgv: [`--conditions=${SOURCE_CONDITION}`],
           // Generous: a loaded machine must not fail a test that asserts no time.
-          testTimeout: 30_000,
-          hookTimeout: 60_000,
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
           maxWorkers: AT_ONCE,
           sequence: { groupOrder: 0 },
         },
