@@ -298,13 +298,16 @@ export class DiskStorageDriver implements StorageDriver {
     }
     const page = entries.slice(0, limit);
     const next = entries.length > limit ? page.at(-1) : undefined;
+    const keys = page.filter((entry) => !entry.endsWith('/'));
+    const paths = keys.map((key) => this.#paths.file(key));
+    // Once for each folder, and not for each of its files.
+    const folders = new Map(paths.map((file) => [path.dirname(file), file]));
+    for (const file of folders.values()) await this.#folders.check(file);
     const files = await Promise.all(
-      page
-        .filter((entry) => !entry.endsWith('/'))
-        .map(async (key) => {
-          const stats = await this.#stat(key);
-          return stats && { key, size: stats.size, lastModified: writtenAt(versionOf(stats)) };
-        }),
+      keys.map(async (key, index) => {
+        const stats = await statFile(paths[index] ?? '');
+        return stats && { key, size: stats.size, lastModified: writtenAt(versionOf(stats)) };
+      }),
     );
     return {
       files: files.filter((file) => file !== undefined),
@@ -335,12 +338,10 @@ export class DiskStorageDriver implements StorageDriver {
     }
   }
 
-  // The file's stats; nothing for what is no file, such as a folder.
   async #stat(key: string): Promise<Stats | undefined> {
     const file = this.#paths.file(key);
     await this.#folders.check(file);
-    const stats = await ifThere(statPath(file));
-    return stats?.isFile() === true ? stats : undefined;
+    return await statFile(file);
   }
 
   async #info(
@@ -413,4 +414,10 @@ function digesting(body: DriverFile['body']): {
     })(),
     checksums: () => digest.digest(),
   };
+}
+
+// The file's stats; nothing for what is no file, such as a folder.
+async function statFile(file: string): Promise<Stats | undefined> {
+  const stats = await ifThere(statPath(file));
+  return stats?.isFile() === true ? stats : undefined;
 }
