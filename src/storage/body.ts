@@ -36,6 +36,8 @@ export interface PreparedBody {
   readonly size: number | undefined;
   /** Once the content has been read to its end. */
   readonly checksums: () => Checksums;
+  /** Says that `checksums` will not be called: what is still to be read is hashed only if a checksum is expected. */
+  readonly forgoChecksums: () => void;
   /** Up to 4,100 bytes from the beginning, to tell the content type by. */
   readonly sample: Uint8Array;
   /** Whether the caller's body can be read again for another attempt. */
@@ -65,6 +67,7 @@ export async function prepareBody(
       content: bytes,
       size: bytes.byteLength,
       checksums: () => checksums,
+      forgoChecksums: () => undefined,
       sample: bytes.subarray(0, sampleBytes),
       isReplayable: true,
       release: async () => undefined,
@@ -80,6 +83,7 @@ export async function prepareBody(
   const { chunks, sample, ended } = await readSample(source);
   const size = expected.size ?? (body instanceof Blob ? body.size : undefined);
   let checksums: Checksums | undefined;
+  let isForgone = false;
   return {
     size,
     sample,
@@ -88,14 +92,19 @@ export async function prepareBody(
       await source.release();
     },
     checksums() {
-      if (!checksums) throw new TypeError('checksums() before the body was read to its end');
+      if (!checksums)
+        throw new TypeError('checksums() of a body that was not read to its end, or forgone');
       return checksums;
+    },
+    forgoChecksums() {
+      isForgone = expected.sha256 === undefined && expected.crc32 === undefined;
     },
     content: measured(source, {
       chunks,
       ended,
       expected: { ...expected, size },
       origin,
+      isForgone: () => isForgone,
       onEnd: (found) => (checksums = found),
     }),
   };
@@ -233,15 +242,16 @@ interface Measured {
   readonly ended: boolean;
   readonly expected: BodyExpectations;
   readonly origin: ErrorOrigin;
+  readonly isForgone: () => boolean;
   readonly onEnd: (checksums: Checksums) => void;
 }
 
 async function* measured(source: Source, options: Measured): AsyncGenerator<Uint8Array, void> {
-  const { chunks, ended, expected, origin, onEnd } = options;
+  const { chunks, ended, expected, origin, isForgone, onEnd } = options;
   const digest = new ChecksumDigest();
   let size = 0;
   const take = (chunk: Uint8Array): Uint8Array => {
-    digest.update(chunk);
+    if (!isForgone()) digest.update(chunk);
     size += chunk.byteLength;
     if (expected.size !== undefined && size > expected.size)
       checkExpectations(expected, { size }, origin);
@@ -250,6 +260,10 @@ async function* measured(source: Source, options: Measured): AsyncGenerator<Uint
   for (const chunk of chunks) yield take(chunk);
   for (let chunk = ended ? undefined : await source.next(); chunk; chunk = await source.next()) {
     yield take(chunk);
+  }
+  if (isForgone()) {
+    checkExpectations(expected, { size }, origin);
+    return;
   }
   const checksums = digest.digest();
   checkExpectations(expected, { size, checksums }, origin);

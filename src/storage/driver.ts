@@ -67,8 +67,10 @@ export interface FileFacts {
 export interface DriverPut extends WriteConditions, FileFacts {
   /** In bytes, when it is known before the body is read. */
   readonly size: number | undefined;
-  /** Of the body. Only to be called once the body has been read to its end. */
+  /** Of the body. Only to be called once the body has been read to its end, and not after `forgoChecksums`. */
   readonly checksums: () => Checksums;
+  /** Says that `checksums` will not be called, so that the rest of a stream is not hashed for it. */
+  readonly forgoChecksums?: () => void;
 }
 
 /** Checksums of a content, in lower-case hex. */

@@ -189,6 +189,7 @@ export class FileStorage<
           metadata: { ...metadata },
           size: prepared.size,
           checksums: prepared.checksums,
+          forgoChecksums: prepared.forgoChecksums,
           ...pickConditions(options),
         },
         current,

@@ -1,13 +1,34 @@
 import { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 
+/** Buffers for the parts of one body, used again once their part was sent: those left to the garbage collector stay for long. */
+export class PartBuffers {
+  readonly #size: number;
+  readonly #free: Buffer<ArrayBuffer>[] = [];
+
+  constructor(size: number) {
+    this.#size = size;
+  }
+
+  take(): Buffer<ArrayBuffer> {
+    return this.#free.pop() ?? Buffer.allocUnsafeSlow(this.#size);
+  }
+
+  /** Takes a part back of which nobody reads any more. */
+  giveBack({ buffer }: Uint8Array): void {
+    if (buffer instanceof ArrayBuffer && buffer.byteLength === this.#size)
+      this.#free.push(Buffer.from(buffer));
+  }
+}
+
 /** The parts of a body, each of this size but the last; at least one, which may be empty. */
 export async function* partsOf(
   body: AsyncIterable<Uint8Array>,
   size: number,
   signal: AbortSignal | undefined,
+  buffers: PartBuffers = new PartBuffers(size),
 ): AsyncGenerator<Uint8Array, void> {
-  let part = Buffer.allocUnsafe(size);
+  let part = buffers.take();
   let filled = 0;
   let isFirst = true;
   for await (const chunk of body) {
@@ -17,7 +38,7 @@ export async function* partsOf(
       if (filled === size) {
         yield part;
         isFirst = false;
-        part = Buffer.allocUnsafe(size);
+        part = buffers.take();
         filled = 0;
       }
       const piece = chunk.subarray(taken, taken + size - filled);

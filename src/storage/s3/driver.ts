@@ -42,7 +42,16 @@ import { ObjectWriter } from './object-writer.ts';
 import { publicUrlOf } from './public-url.ts';
 import { abortedBy, presignedPost, presigner, s3 } from './sdk.ts';
 import { spooled } from './spool.ts';
-import { chain, chunksOf, hashed, partsOf, readWhole, slicesOf, streamed } from '../streams.ts';
+import {
+  chain,
+  chunksOf,
+  hashed,
+  PartBuffers,
+  partsOf,
+  readWhole,
+  slicesOf,
+  streamed,
+} from '../streams.ts';
 import { S3Uploads } from './uploads.ts';
 
 /** What {@link S3StorageDriver} takes. */
@@ -163,7 +172,8 @@ export class S3StorageDriver implements StorageDriver {
       const whole = { ...options, object, checksums, partSize };
       return await this.#multipart.upload(whole, slicesOf(body, partSize), signal);
     }
-    const parts = partsOf(body, partSize, signal);
+    const buffers = new PartBuffers(partSize);
+    const parts = partsOf(body, partSize, signal, buffers);
     const first = await parts.next();
     const second = first.done ? first : await parts.next();
     if (second.done || !first.value) {
@@ -174,7 +184,11 @@ export class S3StorageDriver implements StorageDriver {
     }
     const all = chain([first.value, second.value], parts);
     if (!isConditional) {
-      const whole = { ...options, object, checksums: {}, partSize };
+      options.forgoChecksums?.();
+      const onSent = (part: Uint8Array): void => {
+        buffers.giveBack(part);
+      };
+      const whole = { ...options, object, checksums: {}, partSize, onSent };
       return await this.#multipart.upload(whole, all, signal);
     }
     // Servers other than AWS ignore a condition at the end of an upload in parts.

@@ -28,6 +28,8 @@ export interface PartedObject extends FileFacts {
   readonly checksums: Partial<Checksums>;
   /** Of every part but the last, in bytes. */
   readonly partSize: number;
+  /** Told of each part of which nothing is read any more. */
+  readonly onSent?: ((part: Uint8Array) => void) | undefined;
 }
 
 type UploadName = ObjectName & { readonly UploadId: string | undefined };
@@ -85,8 +87,10 @@ export class MultipartUploader {
           return await this.upload(whole, chain([first], parts), signal);
         }
         sent.push(part);
+        whole.onSent?.(first);
       }
-      sent.push(...(await this.#sendParts(upload, sent.length, parts, signal)));
+      const rest = { upload, before: sent.length, onSent: whole.onSent };
+      sent.push(...(await this.#sendParts(rest, parts, signal)));
       return await this.#complete(upload, sent, { facts, write }, signal);
     } catch (error) {
       await this.#remove(upload);
@@ -131,8 +135,11 @@ export class MultipartUploader {
   }
 
   async #sendParts(
-    upload: UploadName,
-    before: number,
+    {
+      upload,
+      before,
+      onSent,
+    }: Pick<PartedObject, 'onSent'> & { readonly upload: UploadName; readonly before: number },
     parts: AsyncIterable<Uint8Array>,
     signal: AbortSignal | undefined,
   ): Promise<SentPart[]> {
@@ -149,7 +156,10 @@ export class MultipartUploader {
         sent.push(sending);
         underWay.add(sending);
         sending.then(
-          () => underWay.delete(sending),
+          () => {
+            underWay.delete(sending);
+            onSent?.(part);
+          },
           (error: unknown) => failed.abort(error),
         );
         if (underWay.size >= partsAtOnce) await Promise.race(underWay);
