@@ -194,3 +194,27 @@ describe('storage › deletePrefix', () => {
     expect(underWay).toBe(0);
   });
 });
+
+describe('storage › races', () => {
+  it.for([
+    ['ifNoneMatch', { ifNoneMatch: '*' }],
+    ['ifMatch', {}],
+  ] as const)('of writers with %s one wins, 100 of 100 times', async ([name, conditions]) => {
+    const files = memoryStorage();
+    for (let round = 0; round < 100; round += 1) {
+      const key = `raced/${round}`;
+      const ifMatch = name === 'ifMatch' ? (await files.put(key, 'first')).etag : undefined;
+      const texts = ['one', 'two', 'three', 'four'];
+      const ends = await Promise.allSettled(
+        texts.map(async (text) => {
+          const body = new Blob([text]).stream();
+          await files.put(key, body, { ...conditions, ...(ifMatch !== undefined && { ifMatch }) });
+          return text;
+        }),
+      );
+      const winners = ends.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : []));
+      expect(winners).toHaveLength(1);
+      expect(await (await files.get(key)).text()).toBe(winners[0]);
+    }
+  });
+});
