@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { definePolicy, type OperationEvent, subscribeToOperations } from '../core/index.ts';
+import { checksumsOf } from './checksums.ts';
 import type { DriverPut, FileInfo } from './driver.ts';
 import { MemoryStorageDriver, memoryStorage } from './memory.ts';
 import { FileStorage } from './storage.ts';
@@ -216,5 +217,35 @@ describe('storage › races', () => {
       expect(winners).toHaveLength(1);
       expect(await (await files.get(key)).text()).toBe(winners[0]);
     }
+  });
+});
+
+describe('storage › checksums that a driver forgoes', () => {
+  // As adapters do with streams that they send in parts.
+  class Forgoing extends MemoryStorageDriver {
+    override async put(
+      key: string,
+      body: Uint8Array | AsyncIterable<Uint8Array>,
+      options: DriverPut,
+    ): Promise<FileInfo> {
+      options.forgoChecksums?.();
+      const bytes = body instanceof Uint8Array ? body : Buffer.concat(await Array.fromAsync(body));
+      return await super.put(key, bytes, { ...options, checksums: () => checksumsOf(bytes) });
+    }
+  }
+
+  it('are held against what the caller expects all the same', async () => {
+    const files = new FileStorage(new Forgoing());
+    const expected = { crc32: checksumsOf(Buffer.from('hello')).crc32 };
+    await files.put('a', new Blob(['hello']).stream(), expected);
+    for (const [text, options] of [
+      ['hellp', expected],
+      ['hello', { size: 4 }],
+      ['hello', { sha256: 'f'.repeat(64) }],
+    ] as const)
+      await expect(files.put('b', new Blob([text]).stream(), options)).rejects.toMatchObject({
+        outcome: 'not-applied',
+      });
+    expect(await files.exists('b')).toBe(false);
   });
 });

@@ -58,7 +58,14 @@ export class LayerDriver<
     signal?: AbortSignal,
   ): Promise<FileInfo> {
     return await this.relay(async () => {
-      const { checksums: _, size, ifMatch: __, ifNoneMatch: ___, ...facts } = options;
+      const {
+        checksums: _,
+        forgoChecksums: __,
+        size,
+        ifMatch: ___,
+        ifNoneMatch: ____,
+        ...facts
+      } = options;
       const conditions = await this.innerConditions(key, options, signal);
       const sized = size === undefined ? {} : { size };
       return this.outerInfo(

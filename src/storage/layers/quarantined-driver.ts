@@ -67,7 +67,14 @@ export class QuarantinedDriver<
     signal?: AbortSignal,
   ): Promise<FileInfo> {
     return await this.relay(async () => {
-      const { checksums: _, size, ifMatch: __, ifNoneMatch: ___, ...facts } = options;
+      const {
+        checksums: _,
+        forgoChecksums: __,
+        size,
+        ifMatch: ___,
+        ifNoneMatch: ____,
+        ...facts
+      } = options;
       const slot = this.#newSlot(key, options);
       const sized = size === undefined ? {} : { size };
       const info = await this.native.put(pathOf('held', slot), body, {
