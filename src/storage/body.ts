@@ -79,6 +79,11 @@ export async function prepareBody(
       'the body is none of Uint8Array, ArrayBuffer, string, Blob, web or Node stream, or async iterable',
     );
   }
+  if (body instanceof ReadableStream && body.locked)
+    throw invalidArgument(
+      origin,
+      'the body is a stream that another reader holds: give it before anybody reads it, or release that reader',
+    );
   const source = new Source(body instanceof Blob ? body.stream() : body, expected.signal, origin);
   const { chunks, sample, ended } = await readSample(source);
   const size = expected.size ?? (body instanceof Blob ? body.size : undefined);

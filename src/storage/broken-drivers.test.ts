@@ -4,11 +4,17 @@ import { runConformanceCase } from '../core/index.ts';
 import { checksumsOf } from './checksums.ts';
 import { storageConformance } from './conformance/index.ts';
 import type {
+  Checksums,
   DriverFile,
   DriverList,
   DriverPut,
+  DriverSignedUpload,
+  DriverUploads,
   FileInfo,
   ListPage,
+  SignedPut,
+  TransferConditions,
+  UploadState,
   WriteConditions,
 } from './driver.ts';
 import { MemoryStorageDriver } from './memory.ts';
@@ -226,7 +232,136 @@ const broken: Readonly<Record<string, () => MemoryStorageDriver>> = {
         });
       }
     })(),
+  'ignores the ifNoneMatch of an upload': () =>
+    uploading((open) => ({
+      create: async (key, { ifNoneMatch: _, ...upload }) => await open.create(key, upload),
+    })),
+  'mixes two uploads of one key': () => {
+    const states = new Map<string, UploadState>();
+    return uploading((open) => ({
+      create: async (key, upload) => {
+        const state = states.get(key) ?? (await open.create(key, upload));
+        states.set(key, state);
+        return state;
+      },
+    }));
+  },
+  'shows a part before the upload is completed': () =>
+    uploading((open, driver) => ({
+      putPart: async (key, state, part) => {
+        await open.putPart(key, state, part);
+        await driver.put(key, part.bytes, {
+          contentType: 'application/octet-stream',
+          metadata: {},
+          size: part.bytes.byteLength,
+          checksums: () => part.checksums,
+        });
+      },
+    })),
+  'joins the parts in the order of their arrival': () =>
+    uploading((open) => {
+      const arrived: number[] = [];
+      return {
+        putPart: async (key, state, part) => {
+          arrived.push(part.number);
+          await open.putPart(key, state, part);
+        },
+        complete: async (key, state, parts) =>
+          await open.complete(
+            key,
+            state,
+            parts.toSorted((a, b) => arrived.indexOf(a.number) - arrived.indexOf(b.number)),
+          ),
+      };
+    }),
+  'keeps an upload that was aborted': () => uploading(() => ({ abort: async () => undefined })),
+  'keeps the first of two parts of one number': () =>
+    uploading((open) => ({
+      putPart: async (key, state, part) => {
+        const parts = await open.listParts(key, state);
+        if (parts.every(({ number }) => number !== part.number))
+          await open.putPart(key, state, part);
+      },
+    })),
+  'does not hold the checksum that was declared for an upload': () =>
+    uploading((open) => ({
+      create: async (key, { sha256: _, ...upload }) => await open.create(key, upload),
+    })),
+  'stops at the first file of many that is not there': () =>
+    new (class extends SoundDriver {
+      async deleteMany(keys: readonly string[]): Promise<void> {
+        for (const key of keys) {
+          if (!this.native.has(key)) return;
+          await this.delete(key, {});
+        }
+      }
+    })(),
+  'ignores ifSourceMatch': () =>
+    new (class extends SoundDriver {
+      override async copy(
+        from: string,
+        to: string,
+        { ifSourceMatch: _, ...conditions }: TransferConditions,
+      ): Promise<FileInfo> {
+        return await super.copy(from, to, conditions);
+      }
+    })(),
+  'holds the CRC-32 of an empty file for every file': () =>
+    new (class extends SoundDriver {
+      override async put(
+        key: string,
+        body: Body,
+        options: DriverPut,
+        signal?: AbortSignal,
+      ): Promise<FileInfo> {
+        const checksums = (): Checksums => ({ ...options.checksums(), crc32: '00000000' });
+        return await super.put(key, body, { ...options, checksums }, signal);
+      }
+    })(),
+  'signs uploads without the checksum that they are bound to': () =>
+    new (class extends SoundDriver {
+      override async signUpload(
+        key: string,
+        { sha256: _, ...options }: DriverSignedUpload,
+      ): Promise<SignedPut> {
+        return await super.signUpload(key, options);
+      }
+    })(),
+  'takes a prefix for the name of a folder': () =>
+    new (class extends SoundDriver {
+      override async list(options: DriverList): Promise<ListPage> {
+        const isPartial = options.prefix !== '' && !options.prefix.endsWith('/');
+        return await super.list({ ...options, prefix: options.prefix + (isPartial ? '/' : '') });
+      }
+    })(),
+  'announces a page after each full one': () =>
+    new (class extends SoundDriver {
+      override async list(options: DriverList): Promise<ListPage> {
+        const page = await super.list(options);
+        const last = page.files.at(-1)?.key;
+        return page.files.length === options.limit && last !== undefined
+          ? { ...page, next: last }
+          : page;
+      }
+    })(),
 };
+
+/** A sound driver but for these methods of its uploads. */
+function uploading(
+  change: (open: DriverUploads, driver: MemoryStorageDriver) => Partial<DriverUploads>,
+): MemoryStorageDriver {
+  const driver = new SoundDriver();
+  const { uploads } = driver;
+  const sound: DriverUploads = {
+    create: uploads.create.bind(uploads),
+    putPart: uploads.putPart.bind(uploads),
+    listParts: uploads.listParts.bind(uploads),
+    complete: uploads.complete.bind(uploads),
+    abort: uploads.abort.bind(uploads),
+  };
+  Object.assign(uploads, change(sound, driver));
+  return driver;
+}
 
 async function* failuresOf(make: () => MemoryStorageDriver): AsyncGenerator<string, void> {
   for (const one of storageConformance.cases) {

@@ -2,7 +2,16 @@ import assert from 'node:assert/strict';
 
 import { InfrastructureError } from '../../core/index.ts';
 import type { FileStorage } from '../storage.ts';
-import { type Case, chunksOf, keysOf, noise, refused, textOf, sameBytes } from './support.ts';
+import {
+  type Case,
+  chunksOf,
+  keysOf,
+  large,
+  noise,
+  refused,
+  textOf,
+  sameBytes,
+} from './support.ts';
 
 const conditionRefused = async (storage: FileStorage): Promise<void> => {
   await refused('unimplemented', storage.put('a', 'x', { ifNoneMatch: '*' }));
@@ -147,6 +156,58 @@ export const conditionsCases: readonly Case[] = [
     requires: ['conditionalWrites'],
     async run(storage) {
       await refused('invalid-argument', storage.put('a', 'x', { ifMatch: 'x', ifNoneMatch: '*' }));
+    },
+    unsupported: conditionRefused,
+  },
+  {
+    id: 'conditions › hold for a large stream, which leaves what is there',
+    requires: ['conditionalWrites'],
+    async run(storage) {
+      const bytes = noise(large + 1);
+      const { etag } = await storage.put('a', 'old');
+      await refused(
+        'already-exists',
+        storage.put('a', chunksOf(bytes, 1_000_000), { ifNoneMatch: '*' }),
+      );
+      await refused(
+        'failed-precondition',
+        storage.put('a', chunksOf(bytes, 1_000_000), { ifMatch: 'other' }),
+      );
+      assert.equal(await textOf(storage, 'a'), 'old');
+      await storage.put('a', chunksOf(bytes, 1_000_000), { ifMatch: etag });
+      sameBytes(await (await storage.get('a')).bytes(), bytes);
+    },
+    unsupported: conditionRefused,
+  },
+  {
+    id: 'conditions › the etag of a file that was deleted names nothing that comes after it',
+    requires: ['conditionalWrites'],
+    async run(storage) {
+      const { etag } = await storage.put('a', 'old');
+      await storage.delete('a');
+      await refused('failed-precondition', storage.put('a', 'x', { ifMatch: etag }));
+      assert.equal(await storage.exists('a'), false);
+      await storage.put('a', 'new');
+      await refused('failed-precondition', storage.put('a', 'x', { ifMatch: etag }));
+      assert.equal(await textOf(storage, 'a'), 'new');
+    },
+    unsupported: conditionRefused,
+  },
+  {
+    id: "conditions › of many copies with ifNoneMatch '*' to one key one wins",
+    requires: ['conditionalWrites'],
+    async run(storage) {
+      const sources = Array.from({ length: 8 }, (_, index) => `from/${index}`);
+      for (const key of sources) await storage.put(key, key);
+      const results = await Promise.allSettled(
+        sources.map(async (key) => {
+          await storage.copy(key, 'to', { ifNoneMatch: '*' });
+          return key;
+        }),
+      );
+      const winners = results.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+      assert.equal(winners.length, 1);
+      assert.equal(await textOf(storage, 'to'), winners[0]);
     },
     unsupported: conditionRefused,
   },

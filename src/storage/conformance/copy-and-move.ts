@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 
 import type { FileInfo } from '../driver.ts';
-import { type Case, keysOf, noise, refused, textOf, sameBytes } from './support.ts';
+import {
+  type Case,
+  chunksOf,
+  keysOf,
+  large,
+  noise,
+  refused,
+  textOf,
+  sameBytes,
+} from './support.ts';
 
 /** The facts that a copy has from its source. Some engines give each write an etag of its own. */
 function factsOf(info: FileInfo): FileInfo {
@@ -111,6 +120,92 @@ export const transferCases: readonly Case[] = [
       await storage.move('a', 'c', { ifSourceMatch: etag });
       assert.deepEqual([await textOf(storage, 'b'), await textOf(storage, 'c')], ['new', 'new']);
       await refused('not-found', storage.move('a', 'd', { ifSourceMatch: etag }));
+    },
+  },
+  {
+    id: 'copy › what becomes of the source does not reach the copy',
+    async run(storage) {
+      await storage.put('a', 'first', { metadata: { x: '1' } });
+      await storage.copy('a', 'b');
+      await storage.put('a', 'second', { metadata: { x: '2' } });
+      await storage.copy('a', 'c');
+      await storage.delete('a');
+      for (const [key, text, x] of [
+        ['b', 'first', '1'],
+        ['c', 'second', '2'],
+      ] as const) {
+        const file = await storage.get(key);
+        assert.deepEqual([await file.text(), file.info.metadata], [text, { x }]);
+      }
+    },
+  },
+  {
+    id: 'copy and move › a large streamed file is whole, with its size and type',
+    async run(storage) {
+      const bytes = noise(large + 4321);
+      await storage.put('a', chunksOf(bytes, 1_000_000), { contentType: 'video/mp4' });
+      await storage.copy('a', 'b');
+      await storage.move('b', 'c');
+      const file = await storage.get('c');
+      assert.deepEqual([file.info.size, file.info.contentType], [bytes.byteLength, 'video/mp4']);
+      sameBytes(await file.bytes(), bytes);
+    },
+  },
+  {
+    id: 'copy and move › an empty file stays one',
+    async run(storage) {
+      await storage.put('a', '');
+      assert.equal((await storage.copy('a', 'b')).size, 0);
+      assert.equal((await storage.move('b', 'c')).size, 0);
+      assert.equal(await textOf(storage, 'c'), '');
+    },
+  },
+  {
+    id: 'copy and move › keys that a URL would have to encode are taken as they are',
+    async run(storage) {
+      const keys = ['a b+c%20d', 'größe/猫 🐈', "it's&x=1#y", '100%'];
+      for (const [index, key] of keys.entries()) {
+        await storage.put(key, key);
+        await storage.copy(key, `copy ${key}`);
+        await storage.move(`copy ${key}`, `${index}+${key}`);
+        assert.equal(await textOf(storage, `${index}+${key}`), key);
+        assert.equal(await storage.exists(`copy ${key}`), false);
+      }
+    },
+  },
+  {
+    id: 'move › the key it leaves takes a new file with none of the old facts',
+    async run(storage) {
+      await storage.put('a', 'old', { metadata: { x: '1' }, cacheControl: 'no-store' });
+      await storage.move('a', 'b');
+      await storage.put('a', 'new');
+      const { metadata, cacheControl } = await storage.head('a');
+      assert.deepEqual([metadata, cacheControl], [{}, undefined]);
+      assert.deepEqual([await textOf(storage, 'a'), await textOf(storage, 'b')], ['new', 'old']);
+    },
+  },
+  {
+    id: 'copy and move › an aborted signal leaves both files as they were',
+    async run(storage) {
+      await storage.put('a', 'new');
+      await storage.put('b', 'old');
+      const options = { signal: AbortSignal.abort() };
+      await refused('cancelled', storage.copy('a', 'b', options));
+      await refused('cancelled', storage.move('a', 'b', options));
+      assert.deepEqual([await textOf(storage, 'a'), await textOf(storage, 'b')], ['new', 'old']);
+    },
+  },
+  {
+    id: 'copy › of many copies to one key at once one stays, whole and with its facts',
+    async run(storage) {
+      const contents = Array.from({ length: 6 }, (_, index) => noise(50_000 + index, index + 1));
+      for (const [index, bytes] of contents.entries())
+        await storage.put(`from/${index}`, bytes, { metadata: { index: String(index) } });
+      await Promise.all(
+        contents.map(async (_, index) => await storage.copy(`from/${index}`, 'to')),
+      );
+      const file = await storage.get('to');
+      sameBytes(await file.bytes(), contents[Number(file.info.metadata['index'])]);
     },
   },
 ];

@@ -95,4 +95,50 @@ export const removeCases: readonly Case[] = [
       assert.equal(await storage.exists('a'), true);
     },
   },
+  {
+    id: 'delete › many deletes of one file at once all succeed',
+    async run(storage) {
+      await storage.put('a/b', 'x');
+      await Promise.all(
+        Array.from({ length: 8 }, async () => {
+          await storage.delete('a/b');
+        }),
+      );
+      assert.deepEqual(await keysOf(storage), []);
+    },
+  },
+  {
+    id: 'delete › a folder goes with its last file, and a file may take its name',
+    async run(storage) {
+      await storage.put('a/b/c', 'x');
+      await storage.put('a/d', 'x');
+      await storage.delete('a/b/c');
+      await storage.put('a/b', 'file');
+      await storage.deleteMany(['a/b', 'a/d']);
+      await storage.put('a', 'file');
+      assert.equal(await textOf(storage, 'a'), 'file');
+      await storage.delete('a');
+      await storage.put('a/b', 'below');
+      assert.deepEqual(await keysOf(storage), ['a/b']);
+    },
+  },
+  {
+    id: 'delete › an aborted signal deletes nothing, by any method',
+    async run(storage) {
+      await storage.put('a', 'x');
+      const options = { signal: AbortSignal.abort() };
+      await refused('cancelled', storage.delete('a', options));
+      await refused('cancelled', storage.deleteMany(['a'], options));
+      await refused('cancelled', storage.deletePrefix('a', options));
+      assert.equal(await textOf(storage, 'a'), 'x');
+    },
+  },
+  {
+    id: 'deletePrefix › a prefix that ends inside a name deletes what begins so, and the file of that name',
+    async run(storage) {
+      for (const key of ['log', 'log.txt', 'logs/1', 'lo', 'a/log']) await storage.put(key, 'x');
+      assert.equal(await storage.deletePrefix('log'), 3);
+      assert.deepEqual(await keysOf(storage), ['a/log', 'lo']);
+    },
+  },
 ];

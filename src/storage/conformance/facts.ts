@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 
-import { bytesOf, type Case, chunksOf, refused, sha256Of } from './support.ts';
+import {
+  bytesOf,
+  type Case,
+  chunksOf,
+  crc32Of,
+  large,
+  noise,
+  refused,
+  sha256Of,
+} from './support.ts';
 
 const png = Uint8Array.from([
   0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 0x0d, 0x49, 0x48, 0x44, 0x52, 0, 0, 0, 1,
@@ -124,6 +133,69 @@ export const typesCases: readonly Case[] = [
         'invalid-argument',
         storage.put('a', 'x', { cacheControl: 'no-store\r\nx: y' }),
       );
+    },
+  },
+  {
+    id: 'metadata › of the largest size is kept, and one byte more is refused',
+    async run(storage) {
+      const metadata = { a: 'x'.repeat(1000), b: 'y'.repeat(854) };
+      await storage.put('a', 'x', { metadata, cacheControl: 'max-age=60' });
+      assert.deepEqual((await storage.head('a')).metadata, metadata);
+      await refused(
+        'invalid-argument',
+        storage.put('a', 'x', { metadata: { ...metadata, b: 'y'.repeat(855) } }),
+      );
+    },
+  },
+  {
+    id: 'metadata › a name of the largest length, and names alike but for a dash, are kept apart',
+    async run(storage) {
+      const metadata = { ['n'.repeat(128)]: '1', ab: '2', 'a-b': '3', 'a--b': '4', '0': '5' };
+      await storage.put('a', 'x', { metadata });
+      assert.deepEqual((await storage.head('a')).metadata, metadata);
+      await refused(
+        'invalid-argument',
+        storage.put('a', 'x', { metadata: { ['n'.repeat(129)]: '1' } }),
+      );
+    },
+  },
+  {
+    id: "metadata › the caller's object can change afterwards without changing the file",
+    async run(storage) {
+      const metadata: Record<string, string> = { x: 'before' };
+      await storage.put('a', 'x', { metadata });
+      metadata['x'] = 'after';
+      metadata['y'] = 'more';
+      assert.deepEqual((await storage.head('a')).metadata, { x: 'before' });
+    },
+  },
+  {
+    id: 'content type › its parameters are kept, quoted ones too',
+    async run(storage) {
+      const contentType = 'text/plain; charset=utf-8; title="a, b"';
+      await storage.put('a', 'x', { contentType });
+      assert.equal((await storage.head('a')).contentType, contentType);
+    },
+  },
+  {
+    id: 'cache control › goes with the file in a copy and a move',
+    async run(storage) {
+      const cacheControl = 'public, max-age=31536000, immutable';
+      await storage.put('a', 'x', { cacheControl });
+      await storage.copy('a', 'b');
+      await storage.move('a', 'c');
+      for (const key of ['b', 'c']) {
+        assert.equal((await storage.head(key)).cacheControl, cacheControl, key);
+      }
+    },
+  },
+  {
+    id: 'checksums › of a large stream are, where they are held, those of its content',
+    async run(storage) {
+      const bytes = noise(large + 1);
+      await storage.put('a', chunksOf(bytes, 1_000_000));
+      const { sha256 = sha256Of(bytes), crc32 = crc32Of(bytes) } = await storage.head('a');
+      assert.deepEqual([sha256, crc32], [sha256Of(bytes), crc32Of(bytes)]);
     },
   },
 ];

@@ -35,4 +35,19 @@ export const lifeCases: readonly Case[] = [
       assert.deepEqual([error.retryable, error.outcome], [false, 'not-applied']);
     },
   },
+  {
+    id: 'errors › of every method that needs the file say its key and what was asked',
+    async run(storage) {
+      await storage.put('there', 'x');
+      for (const [operation, call] of [
+        ['head', storage.head('some/key')],
+        ['copy', storage.copy('some/key', 'there')],
+        ['move', storage.move('some/key', 'there')],
+      ] as const) {
+        const error = await refused('not-found', call, operation);
+        assert.equal(error.operation, operation);
+        assert.ok(error.message.includes('some/key'), error.message);
+      }
+    },
+  },
 ];

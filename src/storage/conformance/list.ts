@@ -135,4 +135,130 @@ export const listCases: readonly Case[] = [
         await refused('invalid-argument', storage.list({ limit }), String(limit));
     },
   },
+  {
+    id: 'list › a prefix that is a key gives it too, before what begins with it',
+    async run(storage) {
+      for (const key of ['report', 'report.pdf', 'report0', 'repor']) await storage.put(key, 'x');
+      assert.deepEqual(await keysOf(storage, 'report'), ['report', 'report.pdf', 'report0']);
+    },
+  },
+  {
+    id: 'list › a prefix is no pattern',
+    async run(storage) {
+      for (const key of ['a%b', 'a_b', 'aXb', 'a[b]', 'a.b', 'a(b']) await storage.put(key, 'x');
+      for (const [prefix, key] of [
+        ['a%', 'a%b'],
+        ['a_', 'a_b'],
+        ['a[', 'a[b]'],
+        ['a.', 'a.b'],
+        ['a(', 'a(b'],
+      ] as const)
+        assert.deepEqual(await keysOf(storage, prefix), [key]);
+    },
+  },
+  {
+    id: 'list › after need not be a key, and may lie before or beyond the prefix',
+    async run(storage) {
+      for (const key of ['a', 'c/1', 'c/3', 'e']) await storage.put(key, 'x');
+      const from = async (after: string, prefix = ''): Promise<string[]> =>
+        (await storage.list({ after, prefix })).files.map(({ key }) => key);
+      assert.deepEqual(await from('b'), ['c/1', 'c/3', 'e']);
+      assert.deepEqual(await from('c/2'), ['c/3', 'e']);
+      assert.deepEqual(await from('a', 'c/'), ['c/1', 'c/3']);
+      assert.deepEqual(await from('c/1', 'c/'), ['c/3']);
+      assert.deepEqual(await from('d', 'c/'), []);
+      assert.deepEqual(await from('z'), []);
+    },
+  },
+  {
+    id: 'list › with a delimiter, after a folded prefix is after all that lies below it',
+    async run(storage) {
+      for (const key of ['a/1', 'a/2', 'b', 'c/1']) await storage.put(key, 'x');
+      const page = await storage.list({ delimiter: '/', after: 'a/' });
+      assert.deepEqual([page.files.map(({ key }) => key), page.prefixes], [['b'], ['c/']]);
+    },
+  },
+  {
+    id: 'list › a delimiter folds beyond a prefix that ends inside a name',
+    async run(storage) {
+      for (const key of ['phones.csv', 'phone/1', 'photos/a/2', 'photos/3', 'p/4'])
+        await storage.put(key, 'x');
+      const page = await storage.list({ delimiter: '/', prefix: 'pho' });
+      assert.deepEqual(
+        [page.files.map(({ key }) => key), page.prefixes],
+        [['phones.csv'], ['phone/', 'photos/']],
+      );
+      const below = await storage.list({ delimiter: '/', prefix: 'photos' });
+      assert.deepEqual([below.files, below.prefixes], [[], ['photos/']]);
+    },
+  },
+  {
+    id: 'list › the page that holds the last file has no next',
+    async run(storage) {
+      for (const key of ['a/1', 'a/2', 'b', 'c/1']) await storage.put(key, 'x');
+      assert.equal((await storage.list({ limit: 4 })).next, undefined);
+      assert.equal((await storage.list({ limit: 2, prefix: 'a/' })).next, undefined);
+      assert.equal((await storage.list({ limit: 3, delimiter: '/' })).next, undefined);
+      assert.notEqual((await storage.list({ limit: 3 })).next, undefined);
+    },
+  },
+  {
+    id: 'list › what stays is given once while other files come and go between the pages',
+    async run(storage) {
+      const stay = Array.from({ length: 9 }, (_, index) => `k${index}/stay`);
+      for (const key of stay) await storage.put(key, 'x');
+      const seen: string[] = [];
+      for (let after: string | undefined, page = 0; ; page += 1) {
+        assert.ok(page < 50, 'the pages come to an end');
+        await storage.put(`k${page}/new`, 'x');
+        const { files, next } = await storage.list({
+          limit: 2,
+          ...(after === undefined ? {} : { after }),
+        });
+        seen.push(...files.map(({ key }) => key));
+        if (next === undefined) break;
+        // The very file that the next page begins after.
+        if (next.endsWith('/new')) await storage.delete(next);
+        after = next;
+      }
+      assert.deepEqual(
+        seen.filter((key) => key.endsWith('/stay')),
+        stay,
+      );
+      assert.equal(new Set(seen).size, seen.length);
+    },
+  },
+  {
+    id: 'list › a file that was replaced or copied over is listed once, with its new size',
+    async run(storage) {
+      await storage.put('a', 'x');
+      await storage.put('a', 'longer');
+      await storage.put('b', 'x');
+      await storage.copy('a', 'b');
+      const { files } = await storage.list();
+      assert.deepEqual(
+        files.map(({ key, size }) => [key, size]),
+        [
+          ['a', 6],
+          ['b', 6],
+        ],
+      );
+    },
+  },
+  {
+    id: 'listAll › begins after what it is given, keeps to the prefix, and can be left early',
+    async run(storage) {
+      for (const key of ['a/1', 'a/2', 'a/3', 'b']) await storage.put(key, 'x');
+      const rest = await Array.fromAsync(storage.listAll({ prefix: 'a/', after: 'a/1' }));
+      assert.deepEqual(
+        rest.map(({ key }) => key),
+        ['a/2', 'a/3'],
+      );
+      for await (const { key } of storage.listAll()) {
+        await storage.delete(key);
+        break;
+      }
+      assert.deepEqual(await keysOf(storage), ['a/2', 'a/3', 'b']);
+    },
+  },
 ];

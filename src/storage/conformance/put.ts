@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
 
 import type { FileBody } from '../body.ts';
 import {
@@ -7,6 +8,7 @@ import {
   chunksOf,
   failingAfter,
   keysOf,
+  large,
   noise,
   refused,
   sha256Of,
@@ -292,6 +294,142 @@ export const putCases: readonly Case[] = [
       const writer = Number(file.info.metadata['writer']);
       sameBytes(await file.bytes(), contents[writer]);
       assert.equal(file.info.etag, infos[writer]?.etag);
+    },
+  },
+  {
+    id: 'put › a Node stream is stored, and one that breaks leaves what was there',
+    async run(storage) {
+      await storage.put('a', Readable.from(['con', Buffer.from('tent')]));
+      assert.equal(await textOf(storage, 'a'), 'content');
+      const broken = new Readable({
+        read() {
+          this.push(noise(70_000));
+          this.destroy(new Error('source broke'));
+        },
+      });
+      const error = await refused('aborted', storage.put('a', broken));
+      assert.equal((error.cause as Error).message, 'source broke');
+      assert.equal(await textOf(storage, 'a'), 'content');
+    },
+  },
+  {
+    id: 'put › a web stream that errors on the way leaves nothing, and why is the cause',
+    async run(storage) {
+      let pieces = 0;
+      const body = new ReadableStream<Uint8Array>({
+        pull(stream) {
+          pieces += 1;
+          if (pieces < 4) stream.enqueue(noise(70_000));
+          else stream.error(new Error('source broke'));
+        },
+      });
+      const error = await refused('aborted', storage.put('a', body));
+      assert.equal((error.cause as Error).message, 'source broke');
+      assert.deepEqual(await keysOf(storage), []);
+    },
+  },
+  {
+    id: 'put › a stream that another reader holds is refused, and stays with that reader',
+    async run(storage) {
+      const body = new Blob(['content']).stream();
+      const reader = body.getReader();
+      await refused('invalid-argument', storage.put('a', body));
+      assert.equal(await storage.exists('a'), false);
+      assert.equal(Buffer.from((await reader.read()).value ?? []).toString(), 'content');
+    },
+  },
+  {
+    id: 'put › pieces of one byte, and empty ones between them, arrive whole',
+    async run(storage) {
+      const bytes = noise(5000);
+      const body = (async function* () {
+        for await (const piece of chunksOf(bytes, 1)) {
+          yield new Uint8Array();
+          yield piece;
+        }
+      })();
+      assert.equal((await storage.put('a', body)).size, 5000);
+      sameBytes(await (await storage.get('a')).bytes(), bytes);
+    },
+  },
+  {
+    id: 'put › a piece larger than a part of an upload arrives whole',
+    async run(storage) {
+      const bytes = noise(2 * large + 1);
+      const info = await storage.put('a', chunksOf(bytes, 2 * large));
+      assert.equal(info.size, bytes.byteLength);
+      sameBytes(await (await storage.get('a')).bytes(), bytes);
+    },
+  },
+  {
+    id: 'put › a large stream that breaks at its end leaves what was there',
+    async run(storage) {
+      await storage.put('a', 'old');
+      await refused(
+        'aborted',
+        storage.put('a', failingAfter(noise(2 * large), new Error('source broke'))),
+      );
+      assert.equal(await textOf(storage, 'a'), 'old');
+      assert.deepEqual(await keysOf(storage), ['a']);
+    },
+  },
+  {
+    id: 'put › a large stream with another checksum or size than declared leaves nothing',
+    async run(storage) {
+      const bytes = noise(large + 1);
+      for (const [code, options] of [
+        ['data-loss', { sha256: sha256Of('other') }],
+        ['data-loss', { crc32: '00000000' }],
+        ['invalid-argument', { size: large + 2 }],
+        ['invalid-argument', { size: large }],
+      ] as const)
+        await refused(
+          code,
+          storage.put('a', chunksOf(bytes, 1_000_000), options),
+          JSON.stringify(options),
+        );
+      assert.deepEqual(await keysOf(storage), []);
+      await storage.put('a', chunksOf(bytes, 1_000_000), {
+        sha256: sha256Of(bytes),
+        size: large + 1,
+      });
+      sameBytes(await (await storage.get('a')).bytes(), bytes);
+    },
+  },
+  {
+    id: 'put › text is stored as UTF-8, and its size is in bytes',
+    async run(storage) {
+      const text = 'aé€😀\ufeff';
+      assert.equal((await storage.put('a', text, { size: 13 })).size, 13);
+      sameBytes(await (await storage.get('a')).bytes(), bytesOf(text));
+    },
+  },
+  {
+    id: 'put › many keys at once each get their own content and facts',
+    async run(storage) {
+      const names = Array.from({ length: 40 }, (_, index) => `folder${index % 3}/${index}`);
+      await Promise.all(
+        names.map(async (name) => {
+          await storage.put(name, chunksOf(bytesOf(name), 2), { metadata: { name } });
+        }),
+      );
+      for (const name of names) {
+        const file = await storage.get(name);
+        assert.deepEqual([await file.text(), file.info.metadata], [name, { name }]);
+      }
+    },
+  },
+  {
+    id: 'put › a source is released when the signal was aborted before it was read',
+    async run(storage) {
+      const cancelled = Promise.withResolvers<unknown>();
+      const body = new ReadableStream<Uint8Array>({ cancel: cancelled.resolve });
+      const signal = AbortSignal.abort();
+      await refused('cancelled', storage.put('a', body, { signal }));
+      await cancelled.promise;
+      const file = Readable.from(['x']);
+      await refused('cancelled', storage.put('a', file, { signal }));
+      assert.equal(file.destroyed, true);
     },
   },
 ];

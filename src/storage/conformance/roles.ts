@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 
 import { encodeKey } from '../key.ts';
-import { type Case, keysOf, refused, textOf } from './support.ts';
+import { type Case, keysOf, refused, send, sendUpload, textOf } from './support.ts';
 
 /** What `reader`, `writer` and `publicUrl` promise. */
 export const rolesCases: readonly Case[] = [
@@ -48,6 +48,49 @@ export const rolesCases: readonly Case[] = [
       }
       await storage.put('a', 'x');
       assert.equal(await textOf(storage, 'a'), 'x');
+    },
+  },
+  {
+    id: 'reader › signs what may be read',
+    requires: ['signedUrls'],
+    async run(storage) {
+      await storage.put('a', 'x');
+      const url = await storage.reader().signedUrl('a', { expiresIn: '5m' });
+      assert.equal(await (await send(storage, url)).text(), 'x');
+    },
+    async unsupported(storage) {
+      await refused('unimplemented', storage.reader().signedUrl('a', { expiresIn: '5m' }));
+    },
+  },
+  {
+    id: 'writer › uploads in parts and by signed requests',
+    requires: ['resumableUploads', 'signedUploads'],
+    async run(storage) {
+      const writer = storage.writer();
+      const { token } = await writer.createUpload('a');
+      const upload = writer.resumeUpload(token);
+      await upload.putPart(1, 'parts');
+      await upload.complete();
+      const signed = await writer.signedUpload('b', {
+        expiresIn: '5m',
+        maxSize: 100,
+        contentType: 'text/csv',
+      });
+      assert.ok((await sendUpload(storage, signed, 'signed')).ok);
+      assert.deepEqual(
+        [await textOf(storage, 'a'), await textOf(storage, 'b')],
+        ['parts', 'signed'],
+      );
+    },
+    async unsupported(storage) {
+      const writer = storage.writer();
+      if (!storage.capabilities.resumableUploads)
+        await refused('unimplemented', writer.createUpload('a'));
+      if (!storage.capabilities.signedUploads)
+        await refused(
+          'unimplemented',
+          writer.signedUpload('a', { expiresIn: '5m', maxSize: 1, contentType: 'text/csv' }),
+        );
     },
   },
 ];

@@ -132,6 +132,30 @@ const urlCases = requiring('signedUrls', urlRefused, [
       await refused('invalid-argument', storage.signedUrl('../a', { expiresIn: '5m' }));
     },
   },
+  {
+    id: 'signed URL › answers 304 to whoever has this version, and the new one once it is replaced',
+    async run(storage) {
+      await storage.put('a', 'first');
+      const url = await storage.signedUrl('a', { expiresIn: '5m' });
+      const etag = (await send(storage, url)).headers.get('etag') ?? assert.fail('no etag');
+      const headers = { 'if-none-match': etag };
+      const same = await send(storage, url, { headers });
+      assert.deepEqual([same.status, await same.text()], [304, '']);
+      await storage.put('a', 'second');
+      const changed = await send(storage, url, { headers });
+      assert.deepEqual([changed.status, await changed.text()], [200, 'second']);
+    },
+  },
+  {
+    id: 'signed URL › a range past the end is 416',
+    async run(storage) {
+      await storage.put('a', 'hello');
+      const url = await storage.signedUrl('a', { expiresIn: '5m' });
+      const response = await send(storage, url, { headers: { range: 'bytes=5-9' } });
+      await response.body?.cancel();
+      assert.equal(response.status, 416);
+    },
+  },
 ]);
 
 const uploadCases = requiring('signedUploads', uploadRefused, [
@@ -213,6 +237,31 @@ const uploadCases = requiring('signedUploads', uploadRefused, [
           JSON.stringify(change),
         );
       await refused('invalid-argument', storage.signedUpload('/a', csv));
+    },
+  },
+  {
+    id: 'signed upload › replaces a file with all its facts',
+    async run(storage) {
+      await storage.put('a', 'old', { metadata: { x: '1' }, cacheControl: 'no-store' });
+      await sendUpload(storage, await storage.signedUpload('a', csv), 'new');
+      const info = await storage.head('a');
+      assert.deepEqual(
+        [info.size, info.contentType, info.metadata, info.cacheControl],
+        [3, 'text/csv', {}, undefined],
+      );
+    },
+  },
+  {
+    id: 'signed upload › does not let its holder read or delete the file',
+    async run(storage) {
+      await storage.put('a', 'secret');
+      const { url } = await storage.signedUpload('a', csv);
+      for (const method of ['GET', 'DELETE']) {
+        const response = await send(storage, url, { method });
+        assert.ok(!response.ok, `${method} ${response.status}`);
+        assert.ok(!(await response.text()).includes('secret'), method);
+      }
+      assert.equal(await textOf(storage, 'a'), 'secret');
     },
   },
 ]);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
 
 import { type ConformanceCase, type ErrorCode, InfrastructureError } from '../../core/index.ts';
 import type { SignedUpload, StorageCapabilities } from '../driver.ts';
@@ -59,6 +60,9 @@ export function noise(length: number, seed = 1): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
+/** More bytes than any adapter sends as one part of a stream whose length it does not know. */
+export const large: number = 8 * 2 ** 20 + 1;
+
 /** Bytes as a stream of pieces of this size. */
 export async function* chunksOf(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array, void> {
   for (let start = 0; start < bytes.byteLength; start += size)
@@ -106,6 +110,11 @@ export async function sendUpload(
 /** SHA-256 in hex. */
 export function sha256Of(bytes: Uint8Array | string): string {
   return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** CRC-32 as eight hex digits. */
+export function crc32Of(bytes: Uint8Array): string {
+  return crc32(bytes).toString(16).padStart(8, '0');
 }
 
 /** Text as bytes. */

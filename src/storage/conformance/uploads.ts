@@ -4,6 +4,7 @@ import type { FileStorage } from '../storage.ts';
 import {
   bytesOf,
   type Case,
+  chunksOf,
   failingAfter,
   keysOf,
   noise,
@@ -291,6 +292,126 @@ export const uploadsCases: readonly Case[] = requiring('resumableUploads', uploa
       await refused('invalid-argument', storage.resumeUpload(changed({ state: {} })).parts());
       await refused('not-found', storage.resumeUpload(changed({ key: 'b' })).parts());
       await storage.resumeUpload(token).abort();
+    },
+  },
+  {
+    id: 'uploads › parts that arrive at the same time make the file in their order',
+    async run(storage) {
+      const other = noise(partSize, 2);
+      const upload = await storage.createUpload('a', { partSize });
+      await Promise.all([
+        upload.putPart(3, 'the end'),
+        upload.putPart(1, full),
+        storage.resumeUpload(upload.token).putPart(2, other),
+      ]);
+      await upload.complete();
+      sameBytes(
+        await (await storage.get('a')).bytes(),
+        Buffer.concat([full, other, bytesOf('the end')]),
+      );
+    },
+  },
+  {
+    id: 'uploads › of one part that is put many times at once one stays, whole',
+    async run(storage) {
+      const contents = Array.from({ length: 5 }, (_, index) => noise(50_000 + index, index + 1));
+      const upload = await storage.createUpload('a', { partSize });
+      await Promise.all(contents.map(async (bytes) => await upload.putPart(1, bytes)));
+      assert.equal((await upload.parts()).length, 1);
+      const { size } = await upload.complete();
+      sameBytes(await (await storage.get('a')).bytes(), contents[size - 50_000]);
+    },
+  },
+  {
+    id: 'uploads › complete, head, get and list say the same of the file',
+    async run(storage) {
+      const upload = await storage.createUpload('a', { partSize, metadata: { x: '1' } });
+      await upload.putPart(1, full);
+      await upload.putPart(2, 'x');
+      const info = await upload.complete();
+      const head = await storage.head('a');
+      assert.deepEqual({ ...info, lastModified: 0 }, { ...head, lastModified: 0 });
+      const file = await storage.get('a');
+      await file.cancel();
+      assert.deepEqual(file.info, head);
+      const { files } = await storage.list();
+      assert.deepEqual(
+        files.map(({ key, size }) => [key, size]),
+        [['a', partSize + 1]],
+      );
+    },
+  },
+  {
+    id: 'uploads › what has arrived is no file to list, deletePrefix or copy, and outlives them',
+    async run(storage) {
+      await storage.put('a/1', 'x');
+      const upload = await storage.createUpload('a/b', { partSize });
+      await upload.putPart(1, 'part');
+      assert.deepEqual((await storage.list({ delimiter: '/' })).prefixes, ['a/']);
+      assert.deepEqual(await keysOf(storage, 'a/'), ['a/1']);
+      await refused('not-found', storage.copy('a/b', 'c'));
+      assert.equal(await storage.deletePrefix('a'), 1);
+      await storage.delete('a/b');
+      assert.deepEqual(await keysOf(storage), []);
+      await upload.complete();
+      assert.equal(await textOf(storage, 'a/b'), 'part');
+    },
+  },
+  {
+    id: 'uploads › a part may be any kind of body',
+    async run(storage) {
+      for (const body of [
+        new Blob(['content']),
+        new Blob(['content']).stream(),
+        chunksOf(bytesOf('content'), 2),
+        bytesOf('xxcontentxx').subarray(2, 9),
+      ]) {
+        const upload = await storage.createUpload('a', { partSize });
+        assert.deepEqual(await upload.putPart(1, body), { number: 1, size: 7 });
+        await upload.complete();
+        assert.equal(await textOf(storage, 'a'), 'content');
+      }
+    },
+  },
+  {
+    id: 'uploads › aborting one leaves another of the same key',
+    async run(storage) {
+      const [one, two] = [
+        await storage.createUpload('a', { partSize }),
+        await storage.createUpload('a', { partSize }),
+      ];
+      await one.putPart(1, 'one');
+      await two.putPart(1, 'two');
+      await one.abort();
+      assert.deepEqual(await two.parts(), [{ number: 1, size: 3 }]);
+      await two.complete();
+      assert.equal(await textOf(storage, 'a'), 'two');
+    },
+  },
+  {
+    id: 'uploads › an aborted signal keeps no part, completes nothing, and leaves the upload',
+    async run(storage) {
+      const options = { signal: AbortSignal.abort() };
+      await refused('cancelled', storage.createUpload('a', { partSize, ...options }));
+      const upload = await storage.createUpload('a', { partSize });
+      await refused('cancelled', upload.putPart(1, 'x', options));
+      await refused('cancelled', upload.abort(options));
+      assert.deepEqual(await upload.parts(), []);
+      await upload.putPart(1, 'x');
+      await refused('cancelled', upload.complete(options));
+      assert.equal(await storage.exists('a'), false);
+      await upload.complete();
+    },
+  },
+  {
+    id: "uploads › the caller's bytes can change once a part is kept",
+    async run(storage) {
+      const bytes = bytesOf('before');
+      const upload = await storage.createUpload('a', { partSize });
+      await upload.putPart(1, bytes);
+      bytes.fill(0);
+      await upload.complete();
+      assert.equal(await textOf(storage, 'a'), 'before');
     },
   },
 ]);

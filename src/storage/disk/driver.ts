@@ -208,12 +208,22 @@ export class DiskStorageDriver implements StorageDriver {
   }
 
   async get(key: string, range: ByteRange | undefined): Promise<DriverFile> {
+    // Each further round means that another writer has replaced the file meanwhile.
+    for (;;) {
+      const file = await this.#getInPlace(key, range);
+      if (file) return file;
+    }
+  }
+
+  // Nothing where the file was replaced, and its facts removed, before they were read.
+  async #getInPlace(key: string, range: ByteRange | undefined): Promise<DriverFile | undefined> {
     const file = await this.#open(key);
     let isHandedOver = false;
     try {
       const stats = await statOpenFile(file);
       if (!stats.isFile()) throw notFound(key);
       const info = await this.#info(key, stats);
+      if (!info) return undefined;
       const resolved = range && resolveRange(range, stats.size, key);
       const { start, end } = resolved ?? { start: 0, end: stats.size - 1 };
       const length = end + 1 - start;
@@ -229,9 +239,12 @@ export class DiskStorageDriver implements StorageDriver {
   }
 
   async head(key: string): Promise<FileInfo> {
-    const stats = await this.#stat(key);
-    if (!stats) throw notFound(key);
-    return await this.#info(key, stats);
+    for (;;) {
+      const stats = await this.#stat(key);
+      if (!stats) throw notFound(key);
+      const info = await this.#info(key, stats);
+      if (info) return info;
+    }
   }
 
   async delete(key: string, { ifMatch }: Pick<WriteConditions, 'ifMatch'>): Promise<void> {
@@ -344,16 +357,19 @@ export class DiskStorageDriver implements StorageDriver {
     return await statFile(file);
   }
 
+  // Nothing where that version is in place no more.
   async #info(
     key: string,
     stats: { readonly size: number; readonly mtimeMs: number },
-  ): Promise<FileInfo> {
+  ): Promise<FileInfo | undefined> {
     const version = versionOf(stats);
-    return await infoOf(key, {
-      version,
-      size: stats.size,
-      facts: await this.#facts.read(key, version),
-    });
+    const facts = await this.#facts.read(key, version);
+    if (!facts) {
+      // Somebody else wrote it; or it has been replaced since, and its facts went with it.
+      const current = await this.#stat(key);
+      if (!current || versionOf(current) !== version) return undefined;
+    }
+    return await infoOf(key, { version, size: stats.size, facts });
   }
 
   // With ifMatch, one writer at a time of all the processes that give one. Those of this process take turns anyway.
