@@ -234,7 +234,10 @@ const broken: Readonly<Record<string, () => MemoryStorageDriver>> = {
     })(),
   'ignores the ifNoneMatch of an upload': () =>
     uploading((open) => ({
-      create: async (key, { ifNoneMatch: _, ...upload }) => await open.create(key, upload),
+      create: async (key, upload) => {
+        const { ifNoneMatch: _, ...rest } = upload;
+        return await open.create(key, rest);
+      },
     })),
   'mixes two uploads of one key': () => {
     const states = new Map<string, UploadState>();
@@ -285,7 +288,10 @@ const broken: Readonly<Record<string, () => MemoryStorageDriver>> = {
     })),
   'does not hold the checksum that was declared for an upload': () =>
     uploading((open) => ({
-      create: async (key, { sha256: _, ...upload }) => await open.create(key, upload),
+      create: async (key, upload) => {
+        const { sha256: _, ...rest } = upload;
+        return await open.create(key, rest);
+      },
     })),
   'stops at the first file of many that is not there': () =>
     new (class extends SoundDriver {

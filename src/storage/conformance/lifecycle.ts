@@ -40,11 +40,11 @@ export const lifeCases: readonly Case[] = [
     async run(storage) {
       await storage.put('there', 'x');
       for (const [operation, call] of [
-        ['head', storage.head('some/key')],
-        ['copy', storage.copy('some/key', 'there')],
-        ['move', storage.move('some/key', 'there')],
+        ['head', async () => await storage.head('some/key')],
+        ['copy', async () => await storage.copy('some/key', 'there')],
+        ['move', async () => await storage.move('some/key', 'there')],
       ] as const) {
-        const error = await refused('not-found', call, operation);
+        const error = await refused('not-found', call(), operation);
         assert.equal(error.operation, operation);
         assert.ok(error.message.includes('some/key'), error.message);
       }
