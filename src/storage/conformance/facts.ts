@@ -148,15 +148,11 @@ export const typesCases: readonly Case[] = [
     },
   },
   {
-    id: 'metadata › a name of the largest length, and names alike but for a dash, are kept apart',
+    id: 'metadata › names alike but for a dash are kept apart',
     async run(storage) {
-      const metadata = { ['n'.repeat(128)]: '1', ab: '2', 'a-b': '3', 'a--b': '4', '0': '5' };
+      const metadata = { ab: '2', 'a-b': '3', 'a--b': '4', '0': '5' };
       await storage.put('a', 'x', { metadata });
       assert.deepEqual((await storage.head('a')).metadata, metadata);
-      await refused(
-        'invalid-argument',
-        storage.put('a', 'x', { metadata: { ['n'.repeat(129)]: '1' } }),
-      );
     },
   },
   {
