@@ -4,7 +4,8 @@ import type { ByteRange, FileFacts } from './driver.ts';
 
 // S3's limit of 2 KiB, less what the adapter keeps there.
 const maxMetadataBytes = 1856;
-const metadataName = /^[a-z0-9][a-z0-9-]{0,127}$/;
+// Ceph answers 500 to one of 128.
+const metadataName = /^[a-z0-9][a-z0-9-]{0,63}$/;
 const printable = /^[\u0020-\u007e]*$/;
 const mediaType =
   /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:\s*;\s*[\w!#$&^.+-]+=(?:[\w!#$&^.+-]+|"[\w !#-[\]-~]*"))*$/;
@@ -53,7 +54,7 @@ export function checkFacts(
     if (!metadataName.test(name))
       throw invalidArgument(
         origin,
-        `the metadata name ${JSON.stringify(name)} is not made of lower-case letters, digits and dashes`,
+        `the metadata name ${JSON.stringify(name)} is not made of 1 to 64 lower-case letters, digits and dashes`,
       );
     if (typeof value !== 'string' || !printable.test(value) || value !== value.trim()) {
       throw invalidArgument(

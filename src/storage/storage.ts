@@ -55,7 +55,7 @@ export interface PutOptions extends WriteConditions, CallOptions {
   /** The `Cache-Control` header it is served with. */
   readonly cacheControl?: string;
   /**
-   * The caller's own facts: names of lower-case letters, digits and dashes; values of printable ASCII
+   * The caller's own facts: names of up to 64 lower-case letters, digits and dashes; values of printable ASCII
    * without spaces around them; 1,856 bytes in all (S3's limit, less what the adapter keeps there).
    */
   readonly metadata?: Readonly<Record<string, string>>;

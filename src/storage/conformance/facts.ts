@@ -148,6 +148,18 @@ export const typesCases: readonly Case[] = [
     },
   },
   {
+    id: 'metadata › a name of 64 characters is kept, and one of 65 refused',
+    async run(storage) {
+      const metadata = { ['n'.repeat(64)]: 'x' };
+      await storage.put('a', 'x', { metadata });
+      assert.deepEqual((await storage.head('a')).metadata, metadata);
+      await refused(
+        'invalid-argument',
+        storage.put('a', 'x', { metadata: { ['n'.repeat(65)]: 'x' } }),
+      );
+    },
+  },
+  {
     id: 'metadata › names alike but for a dash are kept apart',
     async run(storage) {
       const metadata = { ab: '2', 'a-b': '3', 'a--b': '4', '0': '5' };
