@@ -22,7 +22,7 @@ import type {
   TransferConditions,
   WriteConditions,
 } from '../driver.ts';
-import { conditionFailed, StorageFault } from '../errors.ts';
+import { conditionFailed, notFound, StorageFault } from '../errors.ts';
 import { resolveRange } from '../range.ts';
 import { type LocalUrlOptions, UrlSigner } from '../signed-url.ts';
 import { FileStorage } from '../storage.ts';
@@ -86,7 +86,7 @@ interface Opened {
 }
 
 // A file that is replaced between its footer and its content is opened anew; more often than this is a writer in a loop.
-const openAttempts = 5;
+const openAttempts = 50;
 
 /** Files of another storage, encrypted on the way there and decrypted on the way back. */
 export class EncryptedDriver<
@@ -179,7 +179,10 @@ export class EncryptedDriver<
   }
 
   override async head(key: string, signal?: AbortSignal): Promise<FileInfo> {
-    return await this.relay(async () => (await this.#open(key, footerBytes, signal)).info);
+    return await this.relay(async () => {
+      const { info } = await found(key, async () => await this.#open(key, footerBytes, signal));
+      return info;
+    });
   }
 
   override async copy(
@@ -188,7 +191,7 @@ export class EncryptedDriver<
     conditions: TransferConditions,
     signal?: AbortSignal,
   ): Promise<FileInfo> {
-    const { info, body } = await this.get(from, undefined, signal);
+    const { info, body } = await found(from, async () => await this.get(from, undefined, signal));
     const { ifNoneMatch, ifSourceMatch = info.etag } = conditions;
     if (ifSourceMatch !== info.etag) {
       if (!(body instanceof Uint8Array)) await body[Symbol.asyncIterator]().return?.();
@@ -350,6 +353,15 @@ export class EncryptedDriver<
       }),
     );
     return { info, ...(resolved ? { range: resolved } : {}), body };
+  }
+}
+
+// Else the error of a file that is not there would say that a get was asked for.
+async function found<Result>(key: string, read: () => Promise<Result>): Promise<Result> {
+  try {
+    return await read();
+  } catch (error) {
+    throw InfrastructureError.is(error, 'not-found') ? notFound(key, error) : error;
   }
 }
 

@@ -50,7 +50,8 @@ export async function* opening(
     for await (const sealed of rechunked(pieces, sealedChunkBytes)) {
       const chunk = seal.openChunk(index, sealed);
       const offset = index * chunkBytes;
-      yield chunk.subarray(Math.max(0, slice.start - offset), slice.end + 1 - offset);
+      const wanted = chunk.subarray(Math.max(0, slice.start - offset), slice.end + 1 - offset);
+      if (wanted.byteLength > 0) yield wanted;
       index += 1;
       read += sealed.byteLength;
     }

@@ -152,14 +152,14 @@ export class MultipartUploader {
         stop.throwIfAborted();
         const PartNumber = before + sent.length + 1;
         if (PartNumber > maxParts) throw tooLarge(part.byteLength);
-        const sending = this.#sendPart({ ...upload, PartNumber }, part, stop);
+        const sending = this.#sendPart({ ...upload, PartNumber }, part, stop).then((done) => {
+          onSent?.(part);
+          return done;
+        });
         sent.push(sending);
         underWay.add(sending);
         sending.then(
-          () => {
-            underWay.delete(sending);
-            onSent?.(part);
-          },
+          () => underWay.delete(sending),
           (error: unknown) => failed.abort(error),
         );
         if (underWay.size >= partsAtOnce) await Promise.race(underWay);
