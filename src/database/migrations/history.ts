@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely';
 
 import { InfrastructureError } from '../../core/index.ts';
+import type { TableDescription } from '../table-description.ts';
 import { checksumOf, isUnchanged, type Migration } from './migration.ts';
 
 /** One migration that was applied. */
@@ -65,8 +66,8 @@ export class History {
   }
 
   /** Makes nothing; undefined where there is no history yet. An application may run as a role that can make no tables. */
-  async readIfAny(): Promise<readonly HistoryRow[] | undefined> {
-    return await readIfTable(this.#query, 'underpin_migration', async () => await this.read());
+  async readIfAny(live: readonly TableDescription[]): Promise<readonly HistoryRow[] | undefined> {
+    return await readIfTable(live, 'underpin_migration', async () => await this.read());
   }
 
   async add(position: number, migration: Migration): Promise<void> {
@@ -92,13 +93,13 @@ export class History {
 }
 
 /** What `read` gives, or undefined when the table that it reads is not there. */
-export async function readIfTable<Result, Schema>(
-  query: Kysely<Schema>,
+export async function readIfTable<Result>(
+  live: readonly TableDescription[],
   table: string,
   read: () => Promise<Result>,
 ): Promise<Result | undefined> {
-  const tables = await query.introspection.getTables();
-  if (!tables.some(({ name }) => name === table)) return undefined;
+  // Not by Kysely's introspection, which fails on PostgreSQL while another process drops a table.
+  if (!live.some(({ name }) => name === table)) return undefined;
   try {
     return await read();
   } catch (error) {

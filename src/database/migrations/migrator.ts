@@ -160,10 +160,11 @@ export class Migrator {
   /** What has become of each migration, and whether the live schema still is what they made it. Changes nothing. */
   async status({ signal }: CallOptions = {}): Promise<MigratorStatus> {
     return await this.#run('migrationStatus', signal, async () => {
-      const history = (await this.#history.readIfAny()) ?? [];
+      const live = await this.#describe();
+      const history = (await this.#history.readIfAny(live)) ?? [];
       return {
         migrations: statusOf(history, this.#migrations),
-        drift: await this.#schema.driftOf(await this.#describe()),
+        drift: await this.#schema.driftOf(live),
       };
     });
   }
@@ -231,14 +232,14 @@ export class Migrator {
   }
 
   async #readUnchanged(): Promise<readonly HistoryRow[]> {
-    const history = (await this.#history.readIfAny()) ?? [];
+    const history = (await this.#history.readIfAny(await this.#describe())) ?? [];
     assertUnchanged(history, this.#migrations, this.#set);
     return history;
   }
 
   /** Whether there is nothing to apply. It only reads: an application may run as a role that can make no tables. */
   async #isCurrent(end: number): Promise<boolean> {
-    const history = await this.#history.readIfAny();
+    const history = await this.#history.readIfAny(await this.#describe());
     if (history === undefined) return false;
     assertUnchanged(history, this.#migrations, this.#set);
     return history.length >= end;

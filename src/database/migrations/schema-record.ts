@@ -54,11 +54,7 @@ export class SchemaRecord {
 
   /** How the live schema differs from this set's record. */
   async driftOf(live: readonly TableDescription[]): Promise<SchemaDrift[]> {
-    const recorded = await readIfTable(
-      this.#query,
-      'underpin_schema',
-      async () => await this.#read(),
-    );
+    const recorded = await readIfTable(live, 'underpin_schema', async () => await this.#read());
     return recorded === undefined ? [] : differences(recorded, factsOf(live));
   }
 
