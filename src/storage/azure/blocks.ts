@@ -2,72 +2,18 @@ import { hash } from 'node:crypto';
 
 import type { BlockBlobClient } from '@azure/storage-blob';
 
-import { type Classify, type Policy, PolicyExecutor, wrapError } from '../../core/index.ts';
 import { StorageFault } from '../errors.ts';
+import type { SendPart } from '../part-sender.ts';
 
 /** As many blocks as one blob may have. */
 const maxBlocks = 50_000;
-// Together with the block that is being filled, at most this many are in memory.
-const blocksAtOnce = 4;
-
-/** Sends one block, and ends when it has arrived. */
-export type SendBlock = (signal: AbortSignal | undefined) => Promise<unknown>;
-
-/** Stages blocks, some at once, each of which is sent again by itself when it fails: a stream cannot be read twice. */
-export class BlockStager {
-  readonly #classify: Classify;
-  readonly #executor: PolicyExecutor;
-
-  constructor(classify: Classify, policy: Policy) {
-    this.#classify = classify;
-    const { name, retry } = policy;
-    this.#executor = new PolicyExecutor({ name, ...(retry && { retry }) });
-  }
-
-  /** Settles when none is under way any more. */
-  async stageAll(
-    blocks: AsyncIterable<SendBlock> | Iterable<SendBlock>,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    const failed = new AbortController();
-    const stop = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
-    const underWay = new Set<Promise<unknown>>();
-    try {
-      for await (const send of blocks) {
-        stop.throwIfAborted();
-        const sending = this.#send(send, stop);
-        underWay.add(sending);
-        sending.then(
-          () => underWay.delete(sending),
-          (error: unknown) => failed.abort(error),
-        );
-        if (underWay.size >= blocksAtOnce) await Promise.race(underWay);
-      }
-      await Promise.all(underWay);
-    } catch (error) {
-      failed.abort(error);
-      await Promise.allSettled(underWay);
-      throw signal?.aborted ? signal.reason : failed.signal.reason;
-    }
-  }
-
-  async #send(send: SendBlock, signal: AbortSignal): Promise<void> {
-    const origin = { component: 'storage', adapter: 'azure', operation: 'put' };
-    const wrap = (error: unknown): ReturnType<typeof wrapError> =>
-      wrapError(error, origin, (raw) => {
-        const classification = this.#classify(raw);
-        return classification && { ...classification, outcome: 'not-applied' };
-      });
-    await this.#executor.execute({ origin, signal, repeatable: true, wrap }, send);
-  }
-}
 
 /** The blocks of these parts. Puts their ids where they are asked for. */
 export async function* blocksOf(
   blob: BlockBlobClient,
   parts: AsyncIterable<Uint8Array>,
   ids: string[],
-): AsyncGenerator<SendBlock, void> {
+): AsyncGenerator<SendPart, void> {
   for await (const part of parts) {
     if (ids.length === maxBlocks) throw tooLarge(part.byteLength);
     const id = blockId('part', ids.length + 1);

@@ -18,8 +18,9 @@ import type {
 } from '../driver.ts';
 import { notFound, rangeUnsatisfiable, StorageFault } from '../errors.ts';
 import { resolveRange } from '../range.ts';
+import { PartSender } from '../part-sender.ts';
 import { chain, chunksOf, partsOf, readWhole, slicesOf } from '../streams.ts';
-import { blockBytesFor, blocksOf, BlockStager, md5Of } from './blocks.ts';
+import { blockBytesFor, blocksOf, md5Of } from './blocks.ts';
 import {
   classifierFor,
   errorOfAnswer,
@@ -97,7 +98,7 @@ export class AzureStorageDriver implements StorageDriver {
   readonly classify: Classify;
   readonly uploads: AzureUploads;
   readonly #disconnect: () => void;
-  readonly #stager: BlockStager;
+  readonly #sender: PartSender;
   readonly #transfers: Transfers;
   readonly #sizes: AzureSizes;
 
@@ -106,8 +107,8 @@ export class AzureStorageDriver implements StorageDriver {
     this.#disconnect = disconnect;
     this.#sizes = { ...defaultSizes, ...sizes };
     this.classify = classifierFor(client.containerName);
-    this.#stager = new BlockStager(this.classify, policy);
-    this.#transfers = new Transfers(client, this.#stager, this.#sizes);
+    this.#sender = new PartSender(this.adapter, this.classify, policy);
+    this.#transfers = new Transfers(client, this.#sender, this.#sizes);
     this.uploads = new AzureUploads(client, this.#transfers, this.#putWhole.bind(this));
   }
 
@@ -368,7 +369,7 @@ export class AzureStorageDriver implements StorageDriver {
     const blob = this.native.getBlockBlobClient(stagingName(randomUUID(), key));
     try {
       const ids: string[] = [];
-      await this.#stager.stageAll(blocksOf(blob, parts, ids), signal);
+      await this.#sender.sendAll(blocksOf(blob, parts, ids), signal);
       // Only now: the checksums are known once the body has been read.
       const facts = headersOf(options, options.checksums());
       await blob.commitBlockList(ids, { ...facts, ...abortedBy(signal) });

@@ -9,7 +9,7 @@ import type {
 
 import type { FileInfo, TransferConditions, WriteConditions } from '../driver.ts';
 import { conditionFailed, StorageFault } from '../errors.ts';
-import type { BlockStager, SendBlock } from './blocks.ts';
+import type { PartSender, SendPart } from '../part-sender.ts';
 import { isBlocksGone, isConditionFailed, isMissing, refuseWrite } from './errors.ts';
 import { conditionsOf, etagOf, infoOf } from './facts.ts';
 import { azure } from './sdk.ts';
@@ -36,12 +36,12 @@ export interface Transfer extends WriteConditions, TransferConditions {
 /** Copies within the account, without the content passing through this process. */
 export class Transfers {
   readonly #container: ContainerClient;
-  readonly #stager: BlockStager;
+  readonly #sender: PartSender;
   readonly #sizes: TransferSizes;
 
-  constructor(container: ContainerClient, stager: BlockStager, sizes: TransferSizes) {
+  constructor(container: ContainerClient, sender: PartSender, sizes: TransferSizes) {
     this.#container = container;
-    this.#stager = stager;
+    this.#sender = sender;
     this.#sizes = sizes;
   }
 
@@ -91,7 +91,7 @@ export class Transfers {
     const target = this.#container.getBlockBlobClient(transfer.to);
     for (let attempt = 1; ; attempt += 1) {
       const ids: string[] = [];
-      await this.#stager.stageAll(this.#blocks(source, target, facts, ids), signal);
+      await this.#sender.sendAll(this.#blocks(source, target, facts, ids), signal);
       try {
         return await target.commitBlockList(ids, {
           blobHTTPHeaders: {
@@ -123,7 +123,7 @@ export class Transfers {
     target: BlockBlobClient,
     { contentLength = 0, etag }: BlobGetPropertiesResponse,
     ids: string[],
-  ): Generator<SendBlock, void> {
+  ): Generator<SendPart, void> {
     // Other copies to the same key may be under way.
     const copy = randomBytes(12).toString('base64url');
     const { copyBlock } = this.#sizes;

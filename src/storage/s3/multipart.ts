@@ -2,18 +2,16 @@ import { randomBytes } from 'node:crypto';
 
 import type { S3Client } from '@aws-sdk/client-s3';
 
-import { type Classify, type Policy, PolicyExecutor, wrapError } from '../../core/index.ts';
+import type { Classify, Policy } from '../../core/index.ts';
 import type { Checksums, FileFacts, FileInfo } from '../driver.ts';
 import { StorageFault } from '../errors.ts';
+import { PartSender, type SendPart } from '../part-sender.ts';
 import { maxParts } from '../upload.ts';
 import { answerDate } from './content-signature.ts';
 import { etagOfBytes, etagOfParts } from './etag.ts';
 import { etagOf, headersOf, infoOf, partSizeName, writeName } from './facts.ts';
 import { abortedBy, s3 } from './sdk.ts';
 import { chain } from '../streams.ts';
-
-// Together with the part that is being filled, at most this many are in memory.
-const partsAtOnce = 4;
 
 /** One object in one bucket. */
 export interface ObjectName {
@@ -47,16 +45,13 @@ interface SentPart {
  */
 export class MultipartUploader {
   readonly #client: S3Client;
-  readonly #classify: Classify;
-  readonly #executor: PolicyExecutor;
+  readonly #sender: PartSender;
   // Learnt from the first part that is sent. They are not where the server encrypts by a key management service.
   #etagsAreMd5: boolean | undefined;
 
   constructor(client: S3Client, classify: Classify, policy: Policy) {
     this.#client = client;
-    this.#classify = classify;
-    const { name, retry } = policy;
-    this.#executor = new PolicyExecutor({ name, ...(retry && { retry }) });
+    this.#sender = new PartSender('s3', classify, policy);
   }
 
   async upload(
@@ -80,7 +75,8 @@ export class MultipartUploader {
       if (isHeldAgainstEtag && this.#etagsAreMd5 === undefined) {
         const step = await parts.next();
         const first = step.done === true ? new Uint8Array() : step.value;
-        const part = await this.#sendPart({ ...upload, PartNumber: 1 }, first, signal);
+        const send = this.#send({ ...upload, PartNumber: 1 }, first);
+        const part = await this.#sender.send(send, signal);
         this.#etagsAreMd5 = etagOf(part.ETag) === etagOfBytes(first);
         if (!this.#etagsAreMd5) {
           await this.#remove(upload);
@@ -90,7 +86,7 @@ export class MultipartUploader {
         whole.onSent?.(first);
       }
       const rest = { upload, before: sent.length, onSent: whole.onSent };
-      sent.push(...(await this.#sendParts(rest, parts, signal)));
+      sent.push(...(await this.#sender.sendAll(this.#sends(rest, parts), signal)));
       return await this.#complete(upload, sent, { facts, write }, signal);
     } catch (error) {
       await this.#remove(upload);
@@ -134,66 +130,34 @@ export class MultipartUploader {
     await this.#client.send(new s3.AbortMultipartUploadCommand(upload)).catch(() => undefined);
   }
 
-  async #sendParts(
+  async *#sends(
     {
       upload,
       before,
       onSent,
     }: Pick<PartedObject, 'onSent'> & { readonly upload: UploadName; readonly before: number },
     parts: AsyncIterable<Uint8Array>,
-    signal: AbortSignal | undefined,
-  ): Promise<SentPart[]> {
-    const failed = new AbortController();
-    const stop = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
-    const sent: Promise<SentPart>[] = [];
-    const underWay = new Set<Promise<unknown>>();
-    try {
-      for await (const part of parts) {
-        stop.throwIfAborted();
-        const PartNumber = before + sent.length + 1;
-        if (PartNumber > maxParts) throw tooLarge(part.byteLength);
-        const sending = this.#sendPart({ ...upload, PartNumber }, part, stop).then((done) => {
-          onSent?.(part);
-          return done;
-        });
-        sent.push(sending);
-        underWay.add(sending);
-        sending.then(
-          () => underWay.delete(sending),
-          (error: unknown) => failed.abort(error),
-        );
-        if (underWay.size >= partsAtOnce) await Promise.race(underWay);
-      }
-      return await Promise.all(sent);
-    } catch (error) {
-      failed.abort(error);
-      // A part that arrived after the abort of the upload would stay.
-      await Promise.allSettled(sent);
-      throw signal?.aborted ? signal.reason : failed.signal.reason;
+  ): AsyncGenerator<SendPart<SentPart>, void> {
+    let PartNumber = before;
+    for await (const part of parts) {
+      PartNumber += 1;
+      if (PartNumber > maxParts) throw tooLarge(part.byteLength);
+      const send = this.#send({ ...upload, PartNumber }, part);
+      yield async (signal) => {
+        const sent = await send(signal);
+        onSent?.(part);
+        return sent;
+      };
     }
   }
 
-  async #sendPart(
-    part: UploadName & { readonly PartNumber: number },
-    body: Uint8Array,
-    signal: AbortSignal | undefined,
-  ): Promise<SentPart> {
-    const origin = { component: 'storage', adapter: 's3', operation: 'put' };
-    const wrap = (error: unknown): ReturnType<typeof wrapError> =>
-      wrapError(error, origin, (raw) => {
-        const classification = this.#classify(raw);
-        return classification && { ...classification, outcome: 'not-applied' };
-      });
-    const { ETag } = await this.#executor.execute(
-      { origin, ...(signal && { signal }), repeatable: true, wrap },
-      async (current) =>
-        // The SDK signs the content's own SHA-256: the server takes no other.
-        await this.#client.send(
-          new s3.UploadPartCommand({ ...part, Body: body }),
-          abortedBy(current),
-        ),
-    );
-    return { PartNumber: part.PartNumber, ETag, size: body.byteLength };
+  #send(part: UploadName & { readonly PartNumber: number }, body: Uint8Array): SendPart<SentPart> {
+    return async (signal) => {
+      // The SDK signs the content's own SHA-256: the server takes no other.
+      const command = new s3.UploadPartCommand({ ...part, Body: body });
+      const { ETag } = await this.#client.send(command, abortedBy(signal));
+      return { PartNumber: part.PartNumber, ETag, size: body.byteLength };
+    };
   }
 }
 
