@@ -5,7 +5,7 @@ import type { Checksums } from './driver.ts';
 
 /** The checksums of bytes at hand. */
 export function checksumsOf(bytes: Uint8Array): Checksums {
-  return { sha256: hash('sha256', bytes, 'hex'), crc32: hexOf(crc32(bytes)) };
+  return { sha256: hash('sha256', bytes, 'hex'), crc32: hexOfCrc32(crc32(bytes)) };
 }
 
 /** The checksums of a content that passes by in pieces. */
@@ -20,10 +20,11 @@ export class ChecksumDigest {
 
   /** Once, after the last piece. */
   digest(): Checksums {
-    return { sha256: this.#sha256.digest('hex'), crc32: hexOf(this.#crc32) };
+    return { sha256: this.#sha256.digest('hex'), crc32: hexOfCrc32(this.#crc32) };
   }
 }
 
-function hexOf(value: number): string {
+/** A CRC-32 as eight lower-case hex digits. */
+export function hexOfCrc32(value: number): string {
   return value.toString(16).padStart(8, '0');
 }

@@ -21,6 +21,11 @@ export async function detectContentType(sample: Uint8Array, key: string): Promis
   return byName.startsWith('text/') ? `${byName}; charset=utf-8` : byName;
 }
 
+/** A content type without its parameters, in lower case. */
+export function essenceOf(contentType: string): string {
+  return contentType.replace(/;.*$/, '').trim().toLowerCase();
+}
+
 /**
  * Refuses a declared type that the first bytes contradict: they have the signature of another type, or not the one that
  * content of the declared type always has.
@@ -30,7 +35,7 @@ export async function checkContentType(
   sample: Uint8Array,
   origin: ErrorOrigin,
 ): Promise<void> {
-  const essence = declared.split(';', 1).join('').trim().toLowerCase();
+  const essence = essenceOf(declared);
   // It says nothing that could be wrong.
   if (essence === unknownContentType) return;
   const detected = (await fileTypeFromBuffer(sample).catch(() => undefined))?.mime;

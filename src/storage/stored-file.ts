@@ -1,6 +1,7 @@
 import { InfrastructureError } from '../core/index.ts';
 import { ChecksumDigest, checksumsOf } from './checksums.ts';
 import type { Checksums, DriverFile, FileInfo } from './driver.ts';
+import { release } from './streams.ts';
 
 const pieceBytes = 64 * 1024;
 
@@ -105,8 +106,7 @@ export class StoredFile implements AsyncDisposable {
   async cancel(): Promise<void> {
     const body = this.#body;
     this.#body = undefined;
-    if (body !== undefined && !(body instanceof Uint8Array))
-      await body[Symbol.asyncIterator]().return?.();
+    if (body !== undefined) await release(body);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,9 @@
 import { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 
+import type { DriverFile, TransferConditions } from './driver.ts';
+import { conditionFailed } from './errors.ts';
+
 /** Buffers for the parts of one body, used again once their part was sent: those left to the garbage collector stay for long. */
 export class PartBuffers {
   readonly #size: number;
@@ -102,6 +105,22 @@ export async function* hashed(
     update(chunk);
     yield chunk;
   }
+}
+
+/** Releases a content that is not read. */
+export async function release(body: DriverFile['body']): Promise<void> {
+  if (!(body instanceof Uint8Array)) await body[Symbol.asyncIterator]().return?.();
+}
+
+/** Refuses, and releases, another version of a copy's source than the one that is wanted. */
+export async function assertSource(
+  { info, body }: DriverFile,
+  from: string,
+  { ifSourceMatch = info.etag }: TransferConditions,
+): Promise<void> {
+  if (ifSourceMatch === info.etag) return;
+  await release(body);
+  throw conditionFailed(from, 'ifSourceMatch');
 }
 
 /** Sends a body as a stream. When the body fails, so does what sends it, with the body's error; the SDK would wait for more. */

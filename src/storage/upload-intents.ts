@@ -16,7 +16,7 @@ import {
   toMilliseconds,
 } from '../core/index.ts';
 import { checkExpectations, checkMediaType } from './checks.ts';
-import { checkContentType } from './content-type.ts';
+import { checkContentType, essenceOf } from './content-type.ts';
 import type { FileInfo, SignedUpload } from './driver.ts';
 import { checkKey, checkPrefix, isKey } from './key.ts';
 import type { FileStorage } from './storage.ts';
@@ -291,10 +291,6 @@ export class UploadIntents {
  */
 export function uploadIntents(storage: FileStorage, options: UploadIntentsOptions): UploadIntents {
   return new UploadIntents(storage, options);
-}
-
-function essenceOf(contentType: string): string {
-  return contentType.replace(/;.*$/, '').trim().toLowerCase();
 }
 
 function nothingArrived(cause: unknown, origin: ErrorOrigin): InfrastructureError {

@@ -4,6 +4,7 @@ import { checkExpectations, checkFacts } from '../checks.ts';
 import type { FileFacts, UploadState, WriteConditions } from '../driver.ts';
 import { notAnUpload } from '../errors.ts';
 import { reservedSegment } from '../key.ts';
+import { isTexts } from '../texts.ts';
 
 /** An upload that is under way: Azure takes the facts of a blob at its end, so that they travel in the token. */
 export interface OpenUpload extends FileFacts, WriteConditions {
@@ -40,7 +41,7 @@ export function readState(state: UploadState): OpenUpload {
     !uuid.test(id) ||
     typeof contentType !== 'string' ||
     !isTextOrAbsent(cacheControl) ||
-    !isRecordOfTexts(metadata) ||
+    !isTexts(metadata) ||
     !isTextOrAbsent(sha256) ||
     !isTextOrAbsent(ifMatch) ||
     !/^[\u0021\u0023-\u007e]*$/.test(ifMatch ?? '') ||
@@ -61,12 +62,4 @@ export function readState(state: UploadState): OpenUpload {
 
 function isTextOrAbsent(value: unknown): value is string | undefined {
   return value === undefined || typeof value === 'string';
-}
-
-function isRecordOfTexts(value: unknown): value is Readonly<Record<string, string>> {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    Object.values(value).every((one) => typeof one === 'string')
-  );
 }

@@ -21,10 +21,11 @@ import type {
   TransferConditions,
   WriteConditions,
 } from '../driver.ts';
-import { classifyStorageFault, conditionFailed, notFound, StorageFault } from '../errors.ts';
+import { classifyStorageFault, notFound, StorageFault } from '../errors.ts';
 import { reservedSegment } from '../key.ts';
 import { resolveRange } from '../range.ts';
 import { type LocalUrlOptions, UrlSigner } from '../signed-url.ts';
+import { assertSource, release } from '../streams.ts';
 import {
   closeFile,
   ifThere,
@@ -261,12 +262,10 @@ export class DiskStorageDriver implements StorageDriver {
     conditions: TransferConditions,
     signal?: AbortSignal,
   ): Promise<FileInfo> {
-    const { info, body } = await this.get(from, undefined);
-    const { ifNoneMatch, ifSourceMatch = info.etag } = conditions;
-    if (ifSourceMatch !== info.etag) {
-      if (body instanceof FileChunks) await body.return();
-      throw conditionFailed(from, 'ifSourceMatch');
-    }
+    const file = await this.get(from, undefined);
+    await assertSource(file, from, conditions);
+    const { info, body } = file;
+    const { ifNoneMatch } = conditions;
     const { key: _, etag: __, lastModified: ___, sha256, crc32, ...facts } = info;
     const source =
       sha256 === undefined || crc32 === undefined
@@ -280,7 +279,7 @@ export class DiskStorageDriver implements StorageDriver {
         signal,
       );
     } finally {
-      if (body instanceof FileChunks) await body.return();
+      await release(body);
     }
   }
 

@@ -1,3 +1,6 @@
+// The thread that changes the folder reads this, and is to be there within milliseconds: of the house it imports only what imports nothing.
+import { isTexts } from '../texts.ts';
+
 /** What the file system does not know of a file. */
 export interface Facts {
   readonly contentType: string;
@@ -71,12 +74,4 @@ export function parseFacts(
       crc32,
     },
   };
-}
-
-function isTexts(value: unknown): value is Record<string, string> {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    Object.values(value).every((text) => typeof text === 'string')
-  );
 }

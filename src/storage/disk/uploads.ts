@@ -8,7 +8,7 @@ import {
   writeDirectoryAtomically,
   writeFileAtomically,
 } from '../../core/index.ts';
-import { ChecksumDigest } from '../checksums.ts';
+import { ChecksumDigest, hexOfCrc32 } from '../checksums.ts';
 import type {
   Checksums,
   DriverPart,
@@ -196,7 +196,7 @@ async function* readPart(
       found = crc32(chunk, found);
       yield chunk;
     }
-    if (found.toString(16).padStart(8, '0') === expected) return;
+    if (hexOfCrc32(found) === expected) return;
   } catch (error) {
     if (systemErrorCode(error) !== 'EIO') throw error;
   } finally {

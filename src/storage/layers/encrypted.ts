@@ -22,10 +22,11 @@ import type {
   TransferConditions,
   WriteConditions,
 } from '../driver.ts';
-import { conditionFailed, notFound, StorageFault } from '../errors.ts';
+import { notFound, StorageFault } from '../errors.ts';
 import { resolveRange } from '../range.ts';
 import { type LocalUrlOptions, UrlSigner } from '../signed-url.ts';
 import { FileStorage } from '../storage.ts';
+import { assertSource } from '../streams.ts';
 import { LayerDriver } from './layer.ts';
 import { piecesOf, transformed } from './pieces.ts';
 import { opening, sealing } from './sealed-content.ts';
@@ -191,12 +192,10 @@ export class EncryptedDriver<
     conditions: TransferConditions,
     signal?: AbortSignal,
   ): Promise<FileInfo> {
-    const { info, body } = await found(from, async () => await this.get(from, undefined, signal));
-    const { ifNoneMatch, ifSourceMatch = info.etag } = conditions;
-    if (ifSourceMatch !== info.etag) {
-      if (!(body instanceof Uint8Array)) await body[Symbol.asyncIterator]().return?.();
-      throw conditionFailed(from, 'ifSourceMatch');
-    }
+    const file = await found(from, async () => await this.get(from, undefined, signal));
+    await assertSource(file, from, conditions);
+    const { info, body } = file;
+    const { ifNoneMatch } = conditions;
     const { contentType, cacheControl, metadata, size, sha256 = '', crc32 = '' } = info;
     const options = {
       contentType,

@@ -16,9 +16,24 @@ import type {
   WriteConditions,
 } from '../driver.ts';
 import { classifyStorageFault } from '../errors.ts';
-import type { FileStorage } from '../storage.ts';
+import type { FileStorage, PutOptions } from '../storage.ts';
 import { passing } from './pieces.ts';
 import { LayerUploads } from './uploads.ts';
+
+/** What of a put is for the storage below as it is: all but the conditions, and the checksums that it makes itself. */
+export function innerPut({
+  contentType,
+  cacheControl,
+  metadata,
+  size,
+}: DriverPut): Pick<PutOptions, 'contentType' | 'cacheControl' | 'metadata' | 'size'> {
+  return {
+    contentType,
+    ...(cacheControl === undefined ? {} : { cacheControl }),
+    metadata,
+    ...(size === undefined ? {} : { size }),
+  };
+}
 
 /**
  * What every layer is: a driver over a storage that somebody else made, owns and closes. By itself it passes each call on; a layer
@@ -58,24 +73,9 @@ export class LayerDriver<
     signal?: AbortSignal,
   ): Promise<FileInfo> {
     return await this.relay(async () => {
-      const {
-        checksums: _,
-        forgoChecksums: __,
-        size,
-        ifMatch: ___,
-        ifNoneMatch: ____,
-        ...facts
-      } = options;
       const conditions = await this.innerConditions(key, options, signal);
-      const sized = size === undefined ? {} : { size };
-      return this.outerInfo(
-        await this.native.put(this.innerKey(key), body, {
-          ...facts,
-          ...sized,
-          ...conditions,
-          signal,
-        }),
-      );
+      const put = { ...innerPut(options), ...conditions, signal };
+      return this.outerInfo(await this.native.put(this.innerKey(key), body, put));
     });
   }
 

@@ -16,6 +16,7 @@ import { notAnUpload, noUpload } from '../errors.ts';
 import type { FileStorage } from '../storage.ts';
 import { StoredFile } from '../stored-file.ts';
 import type { Upload } from '../upload.ts';
+import { innerPut } from './layer.ts';
 import { PrefixedDriver } from './prefixed.ts';
 import type {
   QuarantinedCapabilities,
@@ -67,21 +68,9 @@ export class QuarantinedDriver<
     signal?: AbortSignal,
   ): Promise<FileInfo> {
     return await this.relay(async () => {
-      const {
-        checksums: _,
-        forgoChecksums: __,
-        size,
-        ifMatch: ___,
-        ifNoneMatch: ____,
-        ...facts
-      } = options;
       const slot = this.#newSlot(key, options);
-      const sized = size === undefined ? {} : { size };
-      const info = await this.native.put(pathOf('held', slot), body, {
-        ...facts,
-        ...sized,
-        signal,
-      });
+      const put = { ...innerPut(options), signal };
+      const info = await this.native.put(pathOf('held', slot), body, put);
       return await this.#settle(slot, { info, conditions: options, signal });
     });
   }

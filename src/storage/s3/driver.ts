@@ -43,6 +43,7 @@ import { publicUrlOf } from './public-url.ts';
 import { abortedBy, presignedPost, presigner, s3 } from './sdk.ts';
 import { spooled } from './spool.ts';
 import {
+  assertSource,
   chain,
   chunksOf,
   hashed,
@@ -374,14 +375,13 @@ export class S3StorageDriver implements StorageDriver {
   async #transfer(
     from: string,
     to: string,
-    { ifMatch, ifNoneMatch, ifSourceMatch }: WriteConditions & TransferConditions,
+    conditions: WriteConditions & TransferConditions,
     signal?: AbortSignal,
   ): Promise<FileInfo> {
-    const { info, body } = await this.get(from, undefined, signal);
-    if (ifSourceMatch !== undefined && ifSourceMatch !== info.etag) {
-      if (!(body instanceof Uint8Array)) await body[Symbol.asyncIterator]().return?.();
-      throw conditionFailed(from, 'ifSourceMatch');
-    }
+    const file = await this.get(from, undefined, signal);
+    await assertSource(file, from, conditions);
+    const { info, body } = file;
+    const { ifMatch, ifNoneMatch } = conditions;
     const { size, contentType, cacheControl, metadata, sha256, crc32 } = info;
     const options = {
       contentType,
