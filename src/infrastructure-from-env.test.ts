@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { createECDH, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, expectTypeOf, it } from 'vitest';
 
+import webPush from 'web-push';
 import { z } from 'zod';
 
 import { makeContainer } from '../test/services/containers.ts';
@@ -90,11 +91,11 @@ describe('an empty environment', () => {
   });
 });
 
-const pair = createECDH('prime256v1');
+const vapidKeys = webPush.generateVAPIDKeys();
 const vapidEnvironment: Env = {
   VAPID_SUBJECT: 'mailto:ops@gazette.example',
-  VAPID_PUBLIC_KEY: pair.generateKeys('base64url'),
-  VAPID_PRIVATE_KEY: pair.getPrivateKey('base64url'),
+  VAPID_PUBLIC_KEY: vapidKeys.publicKey,
+  VAPID_PRIVATE_KEY: vapidKeys.privateKey,
 };
 
 describe('each scheme', () => {

@@ -1,4 +1,4 @@
-import { createECDH } from 'node:crypto';
+import webPush from 'web-push';
 
 import type { PushSubject } from '../../src/push/conformance/index.ts';
 import type { PushContent, PushUrgency, WebPushTarget } from '../../src/push/index.ts';
@@ -15,13 +15,10 @@ export interface AcceptedNotification {
   readonly topic: string | undefined;
 }
 
-const pair = createECDH('prime256v1');
-
 /** An application server of the tests. */
 export const vapid: VapidOptions = {
   subject: 'mailto:tests@underpin.example',
-  publicKey: pair.generateKeys('base64url'),
-  privateKey: pair.getPrivateKey('base64url'),
+  ...webPush.generateVAPIDKeys(),
 };
 
 /** Browsers of its own, which subscribed at the push service with this address to what {@link vapid} sends. */

@@ -4,8 +4,9 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
+import webPush from 'web-push';
 
-const vapid = createECDH('prime256v1');
+const vapid = webPush.generateVAPIDKeys();
 const target = {
   kind: 'web-push',
   endpoint: 'http://127.0.0.1:PORT/',
@@ -30,8 +31,8 @@ const calls: Readonly<Record<string, string>> = {
     const component = webPush({
       vapid: {
         subject: 'mailto:tests@underpin.example',
-        publicKey: '${vapid.generateKeys('base64url')}',
-        privateKey: '${vapid.getPrivateKey('base64url')}',
+        publicKey: '${vapid.publicKey}',
+        privateKey: '${vapid.privateKey}',
       },
       allowPrivateNetworks: true,
     });
