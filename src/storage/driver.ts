@@ -156,6 +156,12 @@ export interface UploadedPart {
   readonly size: number;
 }
 
+/** An {@link UploadedPart} as its driver lists it. */
+export interface ListedPart extends UploadedPart {
+  /** By what the engine knows this content of the part again, where it wants to be told. */
+  readonly etag?: string;
+}
+
 /** What a resumable upload is to make. */
 export interface DriverUpload extends WriteConditions, FileFacts {
   /** The size of every part but the last, in bytes. */
@@ -187,15 +193,15 @@ export interface DriverUploads {
     key: string,
     state: UploadState,
     signal?: AbortSignal,
-  ): Promise<readonly UploadedPart[]>;
+  ): Promise<readonly ListedPart[]>;
   /**
-   * Makes the file out of these parts, which are there and without gaps; as atomic as `put`, under the conditions that the upload was
+   * Makes the file out of these parts, which `listParts` gave and which have no gaps; as atomic as `put`, under the conditions that the upload was
    * created with. Where `sha256` was given: MUST refuse another content as `data-loss`, or hold the checksum so that reading does.
    */
   complete(
     key: string,
     state: UploadState,
-    parts: readonly UploadedPart[],
+    parts: readonly ListedPart[],
     signal?: AbortSignal,
   ): Promise<FileInfo>;
   /** Removes all that has arrived. Aborting what is not there MUST succeed. */

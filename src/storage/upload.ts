@@ -133,7 +133,10 @@ export class Upload {
       'listParts',
       { key: this.key },
       { signal, repeatable: true },
-      async (current) => await this.#host.uploads.listParts(this.key, this.#state, current),
+      async (current) => {
+        const parts = await this.#host.uploads.listParts(this.key, this.#state, current);
+        return parts.map(({ number, size }) => ({ number, size }));
+      },
     );
   }
 

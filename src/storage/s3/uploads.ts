@@ -7,7 +7,7 @@ import type {
   DriverUpload,
   DriverUploads,
   FileInfo,
-  UploadedPart,
+  ListedPart,
   UploadState,
   WriteConditions,
 } from '../driver.ts';
@@ -110,13 +110,12 @@ export class S3Uploads implements DriverUploads {
     key: string,
     state: UploadState,
     signal?: AbortSignal,
-  ): Promise<readonly UploadedPart[]> {
+  ): Promise<readonly ListedPart[]> {
     const name = nameOf(key, state);
     try {
-      const parts = await this.#list(key, name, signal);
-      return parts.map(({ number, size }) => ({ number, size }));
+      return await this.#list(key, name, signal);
     } catch (error) {
-      // Its completion went wrong after the parts had become one object.
+      // Its completion went wrong after the parts had become one object. They have no etags any more.
       const whole = name.staged && (await this.#stageSize(name.staged, signal));
       if (whole === undefined || !name.staged) throw error;
       return cut(whole, name.staged.partSize);
@@ -126,17 +125,13 @@ export class S3Uploads implements DriverUploads {
   async complete(
     key: string,
     state: UploadState,
-    parts: readonly UploadedPart[],
+    parts: readonly ListedPart[],
     signal?: AbortSignal,
   ): Promise<FileInfo> {
     const name = nameOf(key, state);
     const { staged } = name;
-    try {
-      await this.#join(key, name, parts, signal);
-    } catch (error) {
-      const isJoined = staged && (await this.#stageSize(staged, signal)) !== undefined;
-      if (!isJoined) throw error;
-    }
+    const isJoined = staged !== undefined && parts.every(({ etag }) => etag === undefined);
+    if (!isJoined) await this.#join(key, name, parts, signal);
     if (!staged) return await this.#target.head(key, signal);
     const info = await this.#target.transfer(staged.stage, key, staged, signal);
     // Should this fail, the bucket's lifecycle rule clears up.
@@ -160,18 +155,15 @@ export class S3Uploads implements DriverUploads {
   async #join(
     key: string,
     name: Name,
-    parts: readonly UploadedPart[],
+    parts: readonly ListedPart[],
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const numbers = new Set(parts.map(({ number }) => number));
-    const there = await this.#list(key, name, signal);
-    const Parts = there
-      .filter(({ number }) => numbers.has(number))
-      .map(({ number, etag }) => ({ PartNumber: number, ETag: etag }));
     const command = new s3.CompleteMultipartUploadCommand({
       ...this.#object(name.staged?.stage ?? key),
       UploadId: name.UploadId,
-      MultipartUpload: { Parts },
+      MultipartUpload: {
+        Parts: parts.map(({ number, etag }) => ({ PartNumber: number, ETag: etag })),
+      },
     });
     await asked(key, async () => await this.#target.client.send(command, abortedBy(signal)));
   }
@@ -180,8 +172,8 @@ export class S3Uploads implements DriverUploads {
     key: string,
     { UploadId, staged }: Name,
     signal: AbortSignal | undefined,
-  ): Promise<(UploadedPart & { readonly etag: string })[]> {
-    const found: (UploadedPart & { readonly etag: string })[] = [];
+  ): Promise<ListedPart[]> {
+    const found: ListedPart[] = [];
     const object = this.#object(staged?.stage ?? key);
     for (let marker: string | undefined, isLast = false; !isLast;) {
       const command = new s3.ListPartsCommand({
@@ -239,7 +231,7 @@ function nameOf(key: string, state: UploadState): Name {
   return { UploadId: id, staged: { stage, partSize, ifNoneMatch } };
 }
 
-function cut(size: number, partSize: number): UploadedPart[] {
+function cut(size: number, partSize: number): ListedPart[] {
   const count = Math.max(1, Math.ceil(size / partSize));
   return Array.from({ length: count }, (_, index) => ({
     number: index + 1,
