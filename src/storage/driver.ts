@@ -189,11 +189,7 @@ export interface DriverUploads {
   /** Keeps a part, and replaces the one of this number if there is one. MUST check that what is kept is what was given. */
   putPart(key: string, state: UploadState, part: DriverPart, signal?: AbortSignal): Promise<void>;
   /** In the order of their numbers. */
-  listParts(
-    key: string,
-    state: UploadState,
-    signal?: AbortSignal,
-  ): Promise<readonly ListedPart[]>;
+  listParts(key: string, state: UploadState, signal?: AbortSignal): Promise<readonly ListedPart[]>;
   /**
    * Makes the file out of these parts, which `listParts` gave and which have no gaps; as atomic as `put`, under the conditions that the upload was
    * created with. Where `sha256` was given: MUST refuse another content as `data-loss`, or hold the checksum so that reading does.

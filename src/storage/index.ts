@@ -13,6 +13,7 @@ export type {
   FileFacts,
   FileInfo,
   ListedFile,
+  ListedPart,
   ListPage,
   SignedForm,
   SignedPut,
@@ -25,15 +26,15 @@ export type {
   WriteConditions,
 } from './driver.ts';
 export { checkKey, maxKeyBytes, maxSegmentBytes, reservedSegment } from './key.ts';
-export {
-  FileStorage,
-  type FileStorageOptions,
-  type GetOptions,
-  type ListOptions,
-  type PutOptions,
-  type SignedUploadOptions,
-  type SignedUrlOptions,
-} from './storage.ts';
+export type {
+  FileStorageOptions,
+  GetOptions,
+  ListOptions,
+  PutOptions,
+  SignedUploadOptions,
+  SignedUrlOptions,
+} from './options.ts';
+export { FileStorage } from './storage.ts';
 export { type Grant, type LocalUrlOptions, UrlSigner } from './signed-url.ts';
 export type { StorageReader, StorageWriter } from './roles.ts';
 export { StoredFile } from './stored-file.ts';

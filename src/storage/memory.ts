@@ -18,7 +18,8 @@ import { compareKeys } from './key.ts';
 import { MemoryUploads } from './memory-uploads.ts';
 import { resolveRange } from './range.ts';
 import { type LocalUrlOptions, UrlSigner } from './signed-url.ts';
-import { FileStorage, type FileStorageOptions } from './storage.ts';
+import type { FileStorageOptions } from './options.ts';
+import { FileStorage } from './storage.ts';
 
 /** A file as the memory adapter holds it. */
 export interface MemoryFile {

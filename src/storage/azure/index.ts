@@ -1,7 +1,8 @@
 import type { ContainerClient } from '@azure/storage-blob';
 
 import { definePolicy, invalidArgument, type Policy } from '../../core/index.ts';
-import { FileStorage, type FileStorageOptions } from '../storage.ts';
+import type { FileStorageOptions } from '../options.ts';
+import { FileStorage } from '../storage.ts';
 import { type AzureAccess, type AzureTokenCredential, connect } from './client.ts';
 import { AzureStorageDriver } from './driver.ts';
 

@@ -1,4 +1,5 @@
-import { FileStorage, type FileStorageOptions } from '../storage.ts';
+import type { FileStorageOptions } from '../options.ts';
+import { FileStorage } from '../storage.ts';
 import { type DiskDriverOptions, DiskStorageDriver } from './driver.ts';
 
 export { DiskStorageDriver };

@@ -16,7 +16,8 @@ import type {
   WriteConditions,
 } from '../driver.ts';
 import { classifyStorageFault } from '../errors.ts';
-import type { FileStorage, PutOptions } from '../storage.ts';
+import type { PutOptions } from '../options.ts';
+import type { FileStorage } from '../storage.ts';
 import { passing } from './pieces.ts';
 import { LayerUploads } from './uploads.ts';
 

@@ -7,7 +7,8 @@ import {
   redact,
   type Secret,
 } from '../../core/index.ts';
-import { FileStorage, type FileStorageOptions } from '../storage.ts';
+import type { FileStorageOptions } from '../options.ts';
+import { FileStorage } from '../storage.ts';
 import { S3StorageDriver } from './driver.ts';
 import { s3 } from './sdk.ts';
 
