@@ -193,8 +193,7 @@ export class DiskStorageDriver implements StorageDriver {
       const placed = await this.#matching(key, ifMatch, {
         kind: 'put',
         key,
-        // A copy, since what is sent to a thread is sent with all the memory that it is a part of.
-        ...(isWhole && { content: new Uint8Array(body) }),
+        ...(isWhole && { content: alone(body) }),
         temp,
         facts,
         now: this.#clock.now(),
@@ -397,6 +396,12 @@ export class DiskStorageDriver implements StorageDriver {
       message: `the file system of ${this.#paths.root} does not keep modification times to ten microseconds, which the storage needs: choose a directory on another`,
     });
   }
+}
+
+// What is sent to a thread is sent with all the memory that it is a part of, and memory that others share stays theirs to change.
+function alone(bytes: Uint8Array): Uint8Array {
+  const isAll = bytes.buffer instanceof ArrayBuffer && bytes.byteLength === bytes.buffer.byteLength;
+  return isAll ? bytes : new Uint8Array(bytes);
 }
 
 async function infoOf(key: string, { version, size, facts }: Placed): Promise<FileInfo> {
