@@ -96,9 +96,9 @@ describe('disk storage › kill -9', () => {
 
       // What is left of unfinished work goes at a start a day, or a week, later.
       const old = Date.now() / 1000 - 8 * 24 * 3600;
-      for (const file of await filesBelow('.underpin')) await utimes(file, old, old);
-      for (const name of await readdir(path.join(directory, '.underpin/uploads')))
-        await utimes(path.join(directory, '.underpin/uploads', name), old, old);
+      const own = path.join(directory, '.underpin');
+      for (const name of await readdir(own, { recursive: true }))
+        await utimes(path.join(own, name), old, old);
       const later = diskStorage({ directory });
       await later.start();
       expect(await filesBelow('.underpin/temp')).toEqual([]);
