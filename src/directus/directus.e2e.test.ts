@@ -15,6 +15,7 @@ import {
 } from '@directus/sdk';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 
+import { failureOf } from '../../test/support/failure.ts';
 import {
   type DirectusAdministrator,
   directusAdministrator,
@@ -75,16 +76,6 @@ function connect(options: DirectusClientOptions): DirectusClient<Schema> {
   const client = directusClient<Schema>(options);
   clients.push(client);
   return client;
-}
-
-async function failureOf(promise: Promise<unknown>): Promise<InfrastructureError> {
-  const error: unknown = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  if (!InfrastructureError.is(error))
-    throw new Error(`no InfrastructureError but ${inspect(error)}`);
-  return error;
 }
 
 afterEach(async () => {

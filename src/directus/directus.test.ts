@@ -13,11 +13,11 @@ import {
 } from '@directus/sdk';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
+import { failureOf } from '../../test/support/failure.ts';
 import { DirectusServer, sendData, sendError } from '../../test/support/directus-server.ts';
 import {
   definePolicy,
   fakeClock,
-  InfrastructureError,
   noPolicy,
   type OperationEvent,
   subscribeToOperations,
@@ -60,16 +60,6 @@ function connect(
   } as DirectusClientOptions);
   clients.push(client);
   return client;
-}
-
-async function failureOf(promise: Promise<unknown>): Promise<InfrastructureError> {
-  const error: unknown = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  if (!InfrastructureError.is(error))
-    throw new Error(`no InfrastructureError but ${inspect(error)}`);
-  return error;
 }
 
 describe('directus › requests', () => {

@@ -6,6 +6,7 @@ import * as fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 
+import { failureOf } from '../../test/support/failure.ts';
 import {
   definePolicy,
   fakeClock,
@@ -74,16 +75,6 @@ function client(options: HttpClientOptions): HttpClient {
   const made = httpClient({ policy: quick, ...options });
   cleanups.push(async () => await made.close());
   return made;
-}
-
-async function failureOf(promise: Promise<unknown>): Promise<InfrastructureError> {
-  const error: unknown = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  if (!InfrastructureError.is(error))
-    throw new Error(`no InfrastructureError but ${inspect(error)}`);
-  return error;
 }
 
 function record(): OperationEvent[] {

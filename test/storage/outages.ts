@@ -7,8 +7,8 @@ import type { FileStorage } from '../../src/storage/index.ts';
 import type { ServerName } from '../services/definitions.ts';
 import { type Proxy, startProxy } from '../services/proxy.ts';
 import { type PrivateServer, startServer } from '../services/servers.ts';
+import { mebibyte } from './content.ts';
 
-const mebibyte = 2 ** 20;
 const canary = 'canary-content';
 
 interface Scene {

@@ -3,10 +3,12 @@ import { inspect } from 'node:util';
 import { createClient } from 'redis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
+import { failureOf } from '../../../test/support/failure.ts';
 import { startProxy } from '../../../test/services/proxy.ts';
 import { type PrivateServer, startServer } from '../../../test/services/servers.ts';
 import { service } from '../../../test/services/services.ts';
-import { InfrastructureError, noPolicy, subscribeToOperations } from '../../core/index.ts';
+import type { InfrastructureError } from '../../core/index.ts';
+import { noPolicy, subscribeToOperations } from '../../core/index.ts';
 import { redisCache, type RedisCacheOptions } from './index.ts';
 
 const { missing } = await service('redis');
@@ -81,16 +83,6 @@ function changed(url: URL, change: Partial<URL>): string {
   return Object.assign(new URL(url), change).href;
 }
 
-async function failure(promise: Promise<unknown>): Promise<InfrastructureError> {
-  const error: unknown = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  if (!InfrastructureError.is(error))
-    throw new Error('it did not fail as it should', { cause: error });
-  return error;
-}
-
 function expectIt(error: InfrastructureError, { message = /./, ...facts }: Expected): void {
   expect(error).toMatchObject({ component: 'cache', adapter: 'redis' });
   const { code, outcome, retryable } = facts;
@@ -124,14 +116,14 @@ describe.skipIf(missing)('cache redis › errors of a server', () => {
 
   test.each(setups)('$what is $code, at the start', async ({ options, ...expected }) => {
     await using cache = redisCache({ url: server.url, ...options(url) });
-    expectIt(await failure(cache.start()), expected);
-    expectIt(await failure(cache.set('a', payload)), expected);
+    expectIt(await failureOf(cache.start()), expected);
+    expectIt(await failureOf(cache.set('a', payload)), expected);
     expect((await cache.checkHealth()).status).toBe('down');
   });
 
   test('no TLS where it is asked for is no connection', async () => {
     await using cache = redisCache({ url: changed(url, {}).replace('redis:', 'rediss:') });
-    const { outcome } = await failure(cache.set('a', payload));
+    const { outcome } = await failureOf(cache.set('a', payload));
     expect(outcome).toBe('not-applied');
   });
 
@@ -139,7 +131,7 @@ describe.skipIf(missing)('cache redis › errors of a server', () => {
     await command('CONFIG', 'SET', 'maxclients', '1');
     try {
       await using cache = redisCache({ url: server.url, policy: noPolicy });
-      const error = await failure(cache.start());
+      const error = await failureOf(cache.start());
       expectIt(error, { code: 'resource-exhausted', outcome: 'not-applied', retryable: true });
       expect(error.message).toMatch(/maxclients/);
     } finally {
@@ -152,7 +144,7 @@ describe.skipIf(missing)('cache redis › errors of a server', () => {
     await cache.set('a', 1);
     await command('CONFIG', 'SET', 'maxmemory', '1');
     try {
-      expectIt(await failure(cache.set('b', payload)), {
+      expectIt(await failureOf(cache.set('b', payload)), {
         ...refused('resource-exhausted', /maxmemory/),
         retryable: true,
       });
@@ -169,10 +161,10 @@ describe.skipIf(missing)('cache redis › errors of a server', () => {
     await cache.set('a', 1);
     await command('REPLICAOF', '127.0.0.1', '1');
     try {
-      expectIt(await failure(cache.set('b', payload)), unavailable());
+      expectIt(await failureOf(cache.set('b', payload)), unavailable());
       expect(await cache.get('a')).toBe(1);
       await command('CONFIG', 'SET', 'replica-serve-stale-data', 'no');
-      expectIt(await failure(cache.get('a')), unavailable());
+      expectIt(await failureOf(cache.get('a')), unavailable());
     } finally {
       await command('CONFIG', 'SET', 'replica-serve-stale-data', 'yes');
       await command('REPLICAOF', 'NO', 'ONE');
@@ -189,9 +181,9 @@ describe.skipIf(missing)('cache redis › errors of a server', () => {
     const endless = other.sendCommand(['EVAL', 'while true do end', '0']).catch(() => {});
     try {
       await expect
-        .poll(async () => (await failure(cache.get('a'))).message, { timeout: 20_000 })
+        .poll(async () => (await failureOf(cache.get('a'))).message, { timeout: 20_000 })
         .toMatch(/BUSY/);
-      expectIt(await failure(cache.set('a', payload)), unavailable());
+      expectIt(await failureOf(cache.set('a', payload)), unavailable());
     } finally {
       await command('SCRIPT', 'KILL');
       await endless;
@@ -203,7 +195,7 @@ describe.skipIf(missing)('cache redis › errors of a server', () => {
   test('other things under its prefix are failed-precondition', async () => {
     await using cache = redisCache({ url: server.url, prefix: 'taken' });
     await command('SET', '{taken}:e:a', 'mine');
-    expectIt(await failure(cache.get('a')), {
+    expectIt(await failureOf(cache.get('a')), {
       ...refused('failed-precondition', /prefix/),
       outcome: 'unknown',
     });
@@ -214,7 +206,7 @@ describe.skipIf(missing)('cache redis › errors of a server', () => {
     await using cache = redisCache({ url: proxy.url, policy: noPolicy, prefix: 'cut' });
     await cache.set('a', 1);
     proxy.stall('answer');
-    const writing = failure(cache.set('a', payload));
+    const writing = failureOf(cache.set('a', payload));
     await expect.poll(async () => await command('HGET', '{cut}:e:a', 'v')).toContain(payload);
     proxy.cut();
     expectIt(await writing, unavailable('unknown'));
@@ -226,9 +218,9 @@ describe.skipIf(missing)('cache redis › errors of a server', () => {
     await cache.set('a', 1);
     await proxy.refuse();
     await expect
-      .poll(async () => (await failure(cache.set('a', payload))).outcome)
+      .poll(async () => (await failureOf(cache.set('a', payload))).outcome)
       .toBe('not-applied');
-    expectIt(await failure(cache.set('a', payload)), {
+    expectIt(await failureOf(cache.set('a', payload)), {
       ...unavailable(),
       message: /not connected/,
     });
@@ -241,7 +233,7 @@ describe.skipIf(missing)('cache redis › errors of a server', () => {
     try {
       const events: unknown[] = [];
       const unsubscribe = subscribeToOperations({ end: ({ error }) => void events.push(error) });
-      expectIt(await failure(cache.set('a', payload)), {
+      expectIt(await failureOf(cache.set('a', payload)), {
         code: 'deadline-exceeded',
         outcome: 'unknown',
         retryable: true,
@@ -258,7 +250,7 @@ describe.skipIf(missing)('cache redis › errors of a server', () => {
     await cache.set('a', 1);
     await server.pause();
     try {
-      const error = await failure(cache.get('a', { signal: AbortSignal.timeout(50) }));
+      const error = await failureOf(cache.get('a', { signal: AbortSignal.timeout(50) }));
       expect(error.code).toBe('deadline-exceeded');
     } finally {
       await server.resume();

@@ -1,10 +1,10 @@
 import { test } from 'vitest';
 
+import { failureOf } from '../../../test/support/failure.ts';
 import {
   describeLostConnections,
   describeServerErrors,
   expectIt,
-  failure,
   password,
   payload,
   reader,
@@ -228,7 +228,7 @@ describeServerErrors({
       const { query } = database() as MysqlDatabase<{
         parent: { id: number; name: string; age: unknown };
       }>;
-      const error = await failure(
+      const error = await failureOf(
         query
           .insertInto('parent')
           .values({ id: 5, name: "it's 'x' for column", age: payload })
@@ -241,7 +241,7 @@ describeServerErrors({
       const name = `'${payload}' for key 'x'`;
       await query.insertInto('parent').values({ id: 6, name, age: 1 }).execute();
       expectIt(
-        await failure(query.updateTable('parent').set({ name }).where('id', '=', 1).execute()),
+        await failureOf(query.updateTable('parent').set({ name }).where('id', '=', 1).execute()),
         {
           ...refused('already-exists', { name: 'parent_name_key', table: 'parent' }),
         },

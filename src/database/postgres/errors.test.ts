@@ -1,11 +1,11 @@
 import { sql } from 'kysely';
 import { test } from 'vitest';
 
+import { failureOf } from '../../../test/support/failure.ts';
 import {
   describeLostConnections,
   describeServerErrors,
   expectIt,
-  failure,
   password,
   payload,
   reader,
@@ -158,7 +158,7 @@ for (const server of ['postgres', 'postgres18'] as const) {
     tls: { parameter: 'sslmode=require', setting: /sslmode/ },
     more: (database) => {
       test('a parameter that its column cannot hold is not told', async () => {
-        const error = await failure(
+        const error = await failureOf(
           sql`select cast(${payload} as integer)`.execute(database().query),
         );
         expectIt(error, {

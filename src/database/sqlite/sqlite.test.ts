@@ -17,7 +17,8 @@ import * as fc from 'fast-check';
 import { type Generated, sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-import { fakeClock, InfrastructureError } from '../../core/index.ts';
+import { failureOf } from '../../../test/support/failure.ts';
+import { fakeClock } from '../../core/index.ts';
 import { sqliteDatabase, type SqliteDatabase, type SqliteDatabaseOptions } from './index.ts';
 
 interface Schema {
@@ -59,15 +60,6 @@ async function openWithItems(
     database.query,
   );
   return database;
-}
-
-async function failure(promise: Promise<unknown>): Promise<InfrastructureError> {
-  const error: unknown = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  if (InfrastructureError.is(error)) return error;
-  throw new Error('it did not fail as it should', { cause: error });
 }
 
 const add = async ({ query }: SqliteDatabase<Schema>, name: string): Promise<unknown> =>
@@ -140,7 +132,7 @@ describe('sqlite › what cannot be opened says what to do, and is left as it wa
   it('a file that is no database', async () => {
     const text = 'a diary, not a database\n'.repeat(500);
     await writeFile(file, text);
-    const error = await failure(open().start());
+    const error = await failureOf(open().start());
     expect(error).toMatchObject({ code: 'data-loss', outcome: 'not-applied' });
     expect(error.message).toContain(file);
     expect(error.message).toContain('not an SQLite database');
@@ -155,7 +147,7 @@ describe('sqlite › what cannot be opened says what to do, and is left as it wa
     await database.close();
     await truncate(file, 8192);
     const before = await readFile(file);
-    const error = await failure(names(open()));
+    const error = await failureOf(names(open()));
     expect(error).toMatchObject({ code: 'data-loss', retryable: false });
     expect(error.message).toMatch(/damaged/);
     await opened.pop()?.close();
@@ -164,7 +156,7 @@ describe('sqlite › what cannot be opened says what to do, and is left as it wa
 
   it('a folder', async () => {
     await mkdir(file);
-    const error = await failure(open().start());
+    const error = await failureOf(open().start());
     expect(error.code).toBe('permission-denied');
     expect(error.message).toContain('must be a file');
   });
@@ -172,7 +164,7 @@ describe('sqlite › what cannot be opened says what to do, and is left as it wa
   it('a file below something that is no folder', async () => {
     await writeFile(path.join(folder, 'occupied'), '');
     file = path.join(folder, 'occupied', 'app.db');
-    const error = await failure(open().start());
+    const error = await failureOf(open().start());
     expect(error.code).toBe('permission-denied');
     expect(error.message).toMatch(/folder of .* cannot be made/);
   });
@@ -180,7 +172,7 @@ describe('sqlite › what cannot be opened says what to do, and is left as it wa
   it('can be opened again once the cause is gone', async () => {
     await mkdir(file);
     const database = open();
-    await failure(database.start());
+    await failureOf(database.start());
     await rm(file, { recursive: true });
     await sql`create table item (id integer primary key, name text, extra)`.execute(database.query);
     expect(await names(database)).toEqual([]);
@@ -198,7 +190,7 @@ describe('sqlite › a full disk', () => {
 
   it('fails the statement, keeps what was committed, and goes on once there is space', async () => {
     const database = await openFull();
-    const error = await failure(add(database, 'x'.repeat(100_000)));
+    const error = await failureOf(add(database, 'x'.repeat(100_000)));
     expect(error).toMatchObject({
       code: 'resource-exhausted',
       retryable: false,
@@ -215,11 +207,11 @@ describe('sqlite › a full disk', () => {
     const database = await openFull();
     const transaction = database.transaction(async () => {
       await add(database, 'before');
-      await failure(add(database, 'x'.repeat(100_000)));
+      await failureOf(add(database, 'x'.repeat(100_000)));
       // SQLite has ended the transaction: this must not take effect by itself.
-      await failure(add(database, 'after'));
+      await failureOf(add(database, 'after'));
     });
-    await failure(transaction);
+    await failureOf(transaction);
     expect(await names(database)).toEqual(['kept']);
   });
 });
@@ -250,8 +242,8 @@ describe('sqlite › locks', () => {
     const clock = fakeClock();
     const database = await openWithItems({ clock, waitTimeout: 100 });
     openRaw().exec('begin immediate');
-    const adding = failure(add(database, 'mine'));
-    const beginning = failure(database.transaction(async () => undefined));
+    const adding = failureOf(add(database, 'mine'));
+    const beginning = failureOf(database.transaction(async () => undefined));
     // Two waits, one after the other, each with a sleep of at most 25 ms at a time.
     for (let step = 0; step < 20; step += 1) await clock.advance(25);
     expect(await adding).toMatchObject({
@@ -268,7 +260,7 @@ describe('sqlite › locks', () => {
   it('the wait for the open transaction ends, and says how many wait', async () => {
     const database = await openWithItems({ waitTimeout: 5 });
     const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
-    const outside = begun.then(async () => await failure(add(database, 'mine')));
+    const outside = begun.then(async () => await failureOf(add(database, 'mine')));
     await database.transaction(async () => {
       begin();
       expect(await outside).toMatchObject({
@@ -291,7 +283,7 @@ describe('sqlite › locks', () => {
       database.query.selectFrom('item').select('name').stream(1),
     );
     for (const stream of streams.slice(0, 16)) await stream.next();
-    expect((await failure(streams[16]?.next() ?? Promise.resolve())).code).toBe(
+    expect((await failureOf(streams[16]?.next() ?? Promise.resolve())).code).toBe(
       'resource-exhausted',
     );
     await streams[0]?.return?.();
@@ -414,7 +406,7 @@ describe('sqlite › values', () => {
         async () =>
           await sql`with x as (select * from item) select * from x`.execute(database.query),
       ];
-      for (const read of reads) expect(await failure(read())).toMatchObject(refusal);
+      for (const read of reads) expect(await failureOf(read())).toMatchObject(refusal);
     });
 
     it('can be read as bytes, and what is beside it as ever', async () => {
@@ -474,7 +466,7 @@ describe('sqlite › values', () => {
     ['an integer of more than 64 bits', 2n ** 64n, /64 bits/],
   ] as const)('%s is refused with what to do', async ([, value, message]) => {
     const database = await openWithItems();
-    const error = await failure(sql`select ${1}, ${value}`.execute(database.query));
+    const error = await failureOf(sql`select ${1}, ${value}`.execute(database.query));
     expect(error).toMatchObject({
       code: 'invalid-argument',
       outcome: 'not-applied',
@@ -503,7 +495,7 @@ describe('sqlite › values', () => {
 describe('sqlite › statements', () => {
   it('a second statement in one text is refused, and the first has no effect', async () => {
     const database = await openWithItems();
-    const error = await failure(
+    const error = await failureOf(
       sql`insert into item (name) values ('a'); drop table item`.execute(database.query),
     );
     expect(error.code).toBe('invalid-argument');
@@ -524,19 +516,19 @@ describe('sqlite › statements', () => {
     await database.transaction(async () => {
       await sql`pragma writable_schema = on`.execute(database.query);
       const update = sql`update sqlite_schema set sql = 'gone'`.execute(database.query);
-      expect((await failure(update)).code).toBe('invalid-argument');
+      expect((await failureOf(update)).code).toBe('invalid-argument');
     });
   });
 
   it('an empty text is refused', async () => {
-    expect((await failure(sql`-- nothing`.execute(open({ file: ':memory:' }).query))).code).toBe(
+    expect((await failureOf(sql`-- nothing`.execute(open({ file: ':memory:' }).query))).code).toBe(
       'invalid-argument',
     );
   });
 
   it('raw SQL cannot begin a transaction', async () => {
     const database = await openWithItems();
-    expect((await failure(sql`begin`.execute(database.query))).code).toBe('failed-precondition');
+    expect((await failureOf(sql`begin`.execute(database.query))).code).toBe('failed-precondition');
     await add(database, 'later');
     expect(openRaw().prepare('select name from item').all()).toEqual([{ name: 'later' }]);
   });
@@ -549,7 +541,7 @@ describe('sqlite › statements', () => {
       /* and now */ commit;
       create table two (id integer);
     `;
-    const error = await failure(database.migrate([{ name: 'sly', up }]));
+    const error = await failureOf(database.migrate([{ name: 'sly', up }]));
     expect(error).toMatchObject({ code: 'failed-precondition', outcome: 'not-applied' });
     const { rows } =
       await sql`select name from sqlite_schema where name in ('one', 'many', 'two')`.execute(
@@ -576,10 +568,10 @@ describe('sqlite › statements', () => {
       const database = await openWithItems();
       const transaction = database.transaction(async () => {
         await add(database, 'before');
-        await failure(sql.raw(text).execute(database.query));
+        await failureOf(sql.raw(text).execute(database.query));
         await add(database, 'after');
       });
-      expect((await failure(transaction)).code).toBe('failed-precondition');
+      expect((await failureOf(transaction)).code).toBe('failed-precondition');
       expect(await names(database)).toEqual([]);
     },
   );
@@ -657,7 +649,7 @@ describe('sqlite › statements', () => {
     const database = await openWithItems();
     await sql`create unique index item_lower on item (lower(name))`.execute(database.query);
     await add(database, 'Ada');
-    expect((await failure(add(database, 'ADA'))).details).toEqual({
+    expect((await failureOf(add(database, 'ADA'))).details).toEqual({
       constraint: 'unique',
       name: 'item_lower',
       table: 'item',
@@ -669,7 +661,7 @@ describe('sqlite › statements', () => {
     await sql`create unique index item_both on item (name, extra)`.execute(database.query);
     const insert = database.query.insertInto('item').values({ name: 'a', extra: 'b' });
     await insert.execute();
-    expect((await failure(insert.execute())).details).toEqual({
+    expect((await failureOf(insert.execute())).details).toEqual({
       constraint: 'unique',
       name: 'item_both',
       table: 'item',

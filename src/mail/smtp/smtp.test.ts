@@ -4,17 +4,14 @@ import { inspect } from 'node:util';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
+import { failureOf } from '../../../test/support/failure.ts';
 import { startProxy } from '../../../test/services/proxy.ts';
 import { sharedServer, startServer } from '../../../test/services/servers.ts';
 import { service } from '../../../test/services/services.ts';
 import { MESSAGE_LIMIT } from '../../../test/services/smtp.ts';
 import { mailboxOn } from '../../../test/services/smtp-mailbox.ts';
-import {
-  InfrastructureError,
-  noPolicy,
-  type OperationEvent,
-  subscribeToOperations,
-} from '../../core/index.ts';
+import type { InfrastructureError } from '../../core/index.ts';
+import { noPolicy, type OperationEvent, subscribeToOperations } from '../../core/index.ts';
 import type { Mailer, MailMessage } from '../index.ts';
 import { type SmtpMailDriver, smtpMailer, type SmtpMailerOptions } from './index.ts';
 
@@ -28,15 +25,6 @@ const message: MailMessage = {
   subject: 'canary-subject',
   text: 'canary-text',
 };
-
-async function failure(promise: Promise<unknown>): Promise<InfrastructureError> {
-  const error: unknown = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  expect(InfrastructureError.is(error)).toBe(true);
-  return error as InfrastructureError;
-}
 
 /** What the error says, after a look whether it says too much. */
 function told(error: InfrastructureError): unknown[] {
@@ -96,7 +84,7 @@ describe.skipIf(missing)('mail smtp › on a real server', () => {
     ['a recipient to try later', 'later@refused.example', 'unavailable', true, /451 4\.3\.0/],
   ] as const)('%s: %s is %s', async (_what, to, code, retryable, text) => {
     const mailer = await connected();
-    const error = await failure(mailer.send({ ...message, to }));
+    const error = await failureOf(mailer.send({ ...message, to }));
     expect(told(error)).toEqual([code, 'not-applied', retryable]);
     expect(error.message).toMatch(text);
     expect(error.message).not.toContain(to);
@@ -104,7 +92,7 @@ describe.skipIf(missing)('mail smtp › on a real server', () => {
 
   it('a sender of too much mail is resource-exhausted, to be tried again', async () => {
     const mailer = await connected();
-    const error = await failure(mailer.send({ ...message, from: 'rate@refused.example' }));
+    const error = await failureOf(mailer.send({ ...message, from: 'rate@refused.example' }));
     expect(told(error)).toEqual(['resource-exhausted', 'not-applied', true]);
   });
 
@@ -114,7 +102,7 @@ describe.skipIf(missing)('mail smtp › on a real server', () => {
       each.password = '';
     });
     const mailer = await connected({ url });
-    const error = await failure(mailer.send({ ...message, to: 'ada@elsewhere.test' }));
+    const error = await failureOf(mailer.send({ ...message, to: 'ada@elsewhere.test' }));
     expect(told(error)).toEqual(['permission-denied', 'not-applied', false]);
   });
 
@@ -123,7 +111,7 @@ describe.skipIf(missing)('mail smtp › on a real server', () => {
       each.password = 'canary-password';
     });
     const mailer = await connected({ url });
-    const error = await failure(mailer.start());
+    const error = await failureOf(mailer.start());
     expect(told(error)).toEqual(['unauthenticated', 'not-applied', false]);
     expect(await mailer.checkHealth()).toMatchObject({ status: 'down' });
   });
@@ -132,7 +120,7 @@ describe.skipIf(missing)('mail smtp › on a real server', () => {
     const mailer = await connected();
     const content = new Uint8Array(MESSAGE_LIMIT);
     const large = { ...message, attachments: [{ filename: 'canary.bin', content }] };
-    const error = await failure(mailer.send(large));
+    const error = await failureOf(mailer.send(large));
     expect(told(error)).toEqual(['resource-exhausted', 'not-applied', false]);
     expect((await mailer.send(message)).accepted).toEqual(['ada@readers.example']);
   });
@@ -160,7 +148,7 @@ describe.skipIf(missing)('mail smtp › on a real server', () => {
 
   it('a certificate of an unknown authority is failed-precondition, and the message says what to give', async () => {
     const mailer = await connected({ tls: {} });
-    const error = await failure(mailer.start());
+    const error = await failureOf(mailer.start());
     expect(told(error)).toEqual(['failed-precondition', 'not-applied', false]);
     expect(error.message).toContain('tls.ca');
   });
@@ -171,7 +159,11 @@ describe.skipIf(missing)('mail smtp › on a real server', () => {
     const mailer = await connected({
       url: await urlWith((each) => (each.port = portOf(proxy.url))),
     });
-    expect(told(await failure(mailer.send(message)))).toEqual(['unavailable', 'not-applied', true]);
+    expect(told(await failureOf(mailer.send(message)))).toEqual([
+      'unavailable',
+      'not-applied',
+      true,
+    ]);
   });
 
   it('a server that greets nobody is unavailable after the time that is given', async () => {
@@ -179,7 +171,7 @@ describe.skipIf(missing)('mail smtp › on a real server', () => {
     proxy.stall();
     const url = await urlWith((each) => (each.port = portOf(proxy.url)));
     const mailer = await connected({ url, connectTimeout: '200ms' });
-    expect(told(await failure(mailer.start()))).toEqual(['unavailable', 'not-applied', true]);
+    expect(told(await failureOf(mailer.start()))).toEqual(['unavailable', 'not-applied', true]);
   });
 
   it('a session that was cut while it was idle costs no message: the policy makes another', async () => {
@@ -207,7 +199,7 @@ describe.skipIf(missing)('mail smtp › on a real server', () => {
     const envelope = '250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n';
     const perRecord = 22; // of TLS 1.3, around each answer
     proxy.cutAfter(envelope.length + 3 * perRecord + 8, 'answer');
-    const error = await failure(mailer.send({ ...message, idempotencyKey: 'canary-key' }));
+    const error = await failureOf(mailer.send({ ...message, idempotencyKey: 'canary-key' }));
     expect(told(error)).toEqual(['unavailable', 'unknown', true]);
     await proxy.heal();
     expect((await received()).map(({ id }) => id)).toHaveLength(2);
@@ -220,7 +212,7 @@ describe.skipIf(missing)('mail smtp › on a real server', () => {
     await using mailer = smtpMailer(options);
     await mailer.send({ ...message, subject: 'before' });
     await server.kill();
-    expect((await failure(mailer.send(message))).code).toBe('unavailable');
+    expect((await failureOf(mailer.send(message))).code).toBe('unavailable');
     expect((await mailer.checkHealth()).status).toBe('down');
     await server.restart();
     await mailer.send({ ...message, subject: 'after' });
@@ -237,7 +229,7 @@ describe.skipIf(missing)('mail smtp › on a real server', () => {
     });
     try {
       const mailer = await connected();
-      await failure(mailer.send({ ...message, to: 'nobody@refused.example' }));
+      await failureOf(mailer.send({ ...message, to: 'nobody@refused.example' }));
     } finally {
       unsubscribe();
     }
@@ -342,7 +334,7 @@ describe('mail smtp › faults at each step', () => {
       return sessions > 1 ? cut(line, socket) : undefined;
     });
     await mailer.start();
-    const error = await failure(mailer.send(message));
+    const error = await failureOf(mailer.send(message));
     expect(told(error)).toEqual(['unavailable', outcome, true]);
   });
 
@@ -360,7 +352,7 @@ describe('mail smtp › faults at each step', () => {
       { connectTimeout: '1500ms', replyTimeout: '1500ms' },
     );
     await mailer.start();
-    expect(told(await failure(mailer.send(message)))).toEqual([code, outcome, true]);
+    expect(told(await failureOf(mailer.send(message)))).toEqual([code, outcome, true]);
   });
 
   it('a connection that is cut in the middle of a large message is not-applied: its end was not sent', async () => {
@@ -381,7 +373,7 @@ describe('mail smtp › faults at each step', () => {
     const mailer = made((server.address() as AddressInfo).port);
     const content = new Uint8Array(15 * 2 ** 20);
     const large = { ...message, attachments: [{ filename: 'a.bin', content }] };
-    expect(told(await failure(mailer.send(large)))).toEqual(['unavailable', 'not-applied', true]);
+    expect(told(await failureOf(mailer.send(large)))).toEqual(['unavailable', 'not-applied', true]);
   });
 
   it.each([
@@ -399,7 +391,7 @@ describe('mail smtp › faults at each step', () => {
     ['554 no', 'failed-precondition', false],
   ] as const)('"%s" to the sender is %s', async (reply, code, retryable) => {
     const mailer = await scripted((line) => (line.startsWith('MAIL') ? reply : undefined));
-    const error = await failure(mailer.send(message));
+    const error = await failureOf(mailer.send(message));
     expect(told(error)).toEqual([code, 'not-applied', retryable]);
     expect(error.details).toMatchObject({ status: Number(reply.slice(0, 3)) });
   });
@@ -411,7 +403,7 @@ describe('mail smtp › faults at each step', () => {
     '"%s" to the whole message is %s, and not-applied',
     async (reply, code, retryable) => {
       const mailer = await scripted((line) => (line === 'message' ? reply : undefined));
-      expect(told(await failure(mailer.send(message)))).toEqual([code, 'not-applied', retryable]);
+      expect(told(await failureOf(mailer.send(message)))).toEqual([code, 'not-applied', retryable]);
     },
   );
 
@@ -434,7 +426,7 @@ describe('mail smtp › faults at each step', () => {
     const guarded = made(Number(mailer.native.options.port), {
       url: `smtp://user:canary-password@127.0.0.1:${mailer.native.options.port}`,
     });
-    const error = await failure(guarded.send(message));
+    const error = await failureOf(guarded.send(message));
     expect(told(error)).toEqual(['failed-precondition', 'not-applied', false]);
     expect(error.message).toContain('STARTTLS');
     const secret = Buffer.from('\u0000user\u0000canary-password').toString('base64');
@@ -453,7 +445,11 @@ describe('mail smtp › faults at each step', () => {
       url: `smtp://user:canary-password@127.0.0.1:${mailer.native.options.port}`,
       tls: { rejectUnauthorized: false },
     });
-    expect(told(await failure(secured.start()))).toEqual(['unauthenticated', 'not-applied', false]);
+    expect(told(await failureOf(secured.start()))).toEqual([
+      'unauthenticated',
+      'not-applied',
+      false,
+    ]);
   });
 
   it('smtps: is encrypted from the first byte, and logs in', async () => {
@@ -468,7 +464,7 @@ describe('mail smtp › faults at each step', () => {
     };
     // Who speaks plainly to it waits for a greeting that never comes.
     const plain = await behaving(server, { connectTimeout: '200ms' });
-    expect(told(await failure(plain.start()))).toEqual(['unavailable', 'not-applied', true]);
+    expect(told(await failureOf(plain.start()))).toEqual(['unavailable', 'not-applied', true]);
     const mailer = made(Number(plain.native.options.port), {
       url: `smtps://us%40er:pass%2Fword@localhost:${plain.native.options.port}`,
       tls: { rejectUnauthorized: false },
@@ -484,7 +480,7 @@ describe('mail smtp › faults at each step', () => {
       controller.abort();
       return '';
     });
-    const error = await failure(mailer.send(message, { signal: controller.signal }));
+    const error = await failureOf(mailer.send(message, { signal: controller.signal }));
     expect(told(error)).toEqual(['cancelled', 'unknown', false]);
   });
 
@@ -495,7 +491,7 @@ describe('mail smtp › faults at each step', () => {
       reached.resolve();
       return '';
     });
-    const sending = failure(mailer.send(message));
+    const sending = failureOf(mailer.send(message));
     await reached.promise;
     await mailer.close();
     expect(told(await sending)).toEqual(['unavailable', 'unknown', true]);

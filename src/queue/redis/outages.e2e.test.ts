@@ -11,6 +11,7 @@ import { createClient } from 'redis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 
+import { failureOf } from '../../../test/support/failure.ts';
 import { freePort } from '../../../test/services/processes.ts';
 import { type Proxy, startProxy } from '../../../test/services/proxy.ts';
 import { type PrivateServer, sharedServer, startServer } from '../../../test/services/servers.ts';
@@ -193,15 +194,6 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
   while (!(await condition())) await sleep(5);
 }
 
-async function failure(call: Promise<unknown>): Promise<InfrastructureError> {
-  const error: unknown = await call.then(
-    () => new Error('it succeeded'),
-    (thrown: unknown) => thrown,
-  );
-  if (!InfrastructureError.is(error)) throw error;
-  return error;
-}
-
 describe.skipIf(missing)('queue redis › a wrong URL', () => {
   let shared: string;
 
@@ -215,7 +207,7 @@ describe.skipIf(missing)('queue redis › a wrong URL', () => {
       const url = new URL(shared);
       change(url);
       await using other = redisQueue({ url: url.href, policy: noPolicy });
-      const error = await failure(other.start());
+      const error = await failureOf(other.start());
       expect(error).toMatchObject(expected);
       const shown = `${inspect([error, other], { depth: 12 })}${JSON.stringify(error)}`;
       expect(shown).not.toContain(new URL(shared).password);
@@ -265,7 +257,7 @@ describe.skipIf(missing)('queue redis › outages', () => {
       for (const channel of channels) subscribe(channel, onEvent);
 
       await harm({ server, proxy, admin, queue });
-      const error = await failure(call(queue));
+      const error = await failureOf(call(queue));
       for (const channel of channels) unsubscribe(channel, onEvent);
 
       expect(error).toMatchObject(expected);
@@ -330,7 +322,7 @@ describe.skipIf(missing)('queue redis › outages', () => {
     await using trusting = redisQueue({ url: url.href, tls: { ca } });
     expect((await trusting.enqueue(job, 'a')).isDuplicate).toBe(false);
     await using strange = redisQueue({ url: url.href, policy: noPolicy });
-    const error = await failure(strange.start());
+    const error = await failureOf(strange.start());
     expect(error).toMatchObject({ code: 'failed-precondition', outcome: 'not-applied' });
     expect(error.message).toContain('certificate');
     await rm(folder, { recursive: true });
@@ -339,7 +331,7 @@ describe.skipIf(missing)('queue redis › outages', () => {
   test('too many clients are told at the start', async () => {
     await admin.configSet({ maxclients: '1' });
     await using other = redisQueue({ url: server.url, policy: noPolicy });
-    expect(await failure(other.start())).toMatchObject({
+    expect(await failureOf(other.start())).toMatchObject({
       code: 'resource-exhausted',
       outcome: 'not-applied',
       retryable: true,
@@ -349,7 +341,7 @@ describe.skipIf(missing)('queue redis › outages', () => {
   test('a Redis that would evict jobs is refused at the start, one that evicts only what expires is not', async () => {
     await admin.configSet({ 'maxmemory-policy': 'allkeys-lru' });
     await using other = redisQueue({ url: server.url });
-    const error = await failure(other.start());
+    const error = await failureOf(other.start());
     expect(error.code).toBe('failed-precondition');
     expect(error.message).toContain('noeviction');
     await admin.configSet({ 'maxmemory-policy': 'volatile-lru' });
@@ -373,7 +365,7 @@ describe.skipIf(missing)('queue redis › outages', () => {
   test('a Redis that hangs while a connection is made is unavailable after a while, and is found again', async () => {
     await server.pause();
     await using other = redisQueue({ url: server.url, policy: noPolicy });
-    expect(await failure(other.start())).toMatchObject(refused);
+    expect(await failureOf(other.start())).toMatchObject(refused);
     await server.resume();
     await other.start();
   });
@@ -381,7 +373,7 @@ describe.skipIf(missing)('queue redis › outages', () => {
   test('a close ends a start that waits for a Redis that hangs', async () => {
     await server.pause();
     const other = redisQueue({ url: server.url, policy: noPolicy });
-    const starting = failure(other.start());
+    const starting = failureOf(other.start());
     await other.close();
     expect((await starting).code).toBe('cancelled');
   });
@@ -397,7 +389,7 @@ describe.skipIf(missing)('queue redis › outages', () => {
     await other.close();
     expect(await admin.ping()).toBe('PONG');
     await using unconnected = redisQueue({ client: admin.duplicate(), policy: noPolicy });
-    expect(await failure(unconnected.start())).toMatchObject({
+    expect(await failureOf(unconnected.start())).toMatchObject({
       code: 'failed-precondition',
       outcome: 'not-applied',
     });

@@ -1,5 +1,3 @@
-import { createServer, type RequestListener, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
 
 import { ContainerClient } from '@azure/storage-blob';
@@ -8,27 +6,15 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { makeContainer, type TestContainer } from '../../../test/services/containers.ts';
 import { sharedServer } from '../../../test/services/servers.ts';
 import { service } from '../../../test/services/services.ts';
-import { InfrastructureError, noPolicy } from '../../core/index.ts';
+import type { InfrastructureError } from '../../core/index.ts';
+import { areMebibytes, mebibyte, mebibytes } from '../../../test/storage/content.ts';
+import { describeFaults, type FaultTarget, scriptedServer } from '../../../test/storage/faults.ts';
+import { failureOf } from '../../../test/support/failure.ts';
+import { noPolicy } from '../../core/index.ts';
 import { FileStorage } from '../storage.ts';
 import { AzureStorageDriver, azureStorage } from './index.ts';
 
-const mebibyte = 2 ** 20;
 const canaryKey = Buffer.from('canary-secret').toString('base64');
-
-/** Mebibytes that differ from each other, and then perhaps an error. */
-async function* mebibytes(count: number, error?: Error): AsyncGenerator<Uint8Array, void> {
-  for (let index = 0; index < count; index += 1) yield Buffer.alloc(mebibyte, index + 1);
-  if (error) throw error;
-}
-
-async function failure(promise: Promise<unknown>): Promise<InfrastructureError> {
-  const error: unknown = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  expect(InfrastructureError.is(error)).toBe(true);
-  return error as InfrastructureError;
-}
 
 /** How these ended: `won`, or the code of the error; in order of the alphabet. */
 async function endsOf(writes: readonly Promise<unknown>[]): Promise<string[]> {
@@ -61,12 +47,6 @@ describe.skipIf(missing)('storage azure › on a real server', () => {
     return blobs.map(({ name }) => name);
   }
 
-  async function isWhole(key: string, count: number): Promise<boolean> {
-    const bytes = await (await files.get(key)).bytes();
-    const expected = Buffer.concat(await Array.fromAsync(mebibytes(count)));
-    return Buffer.compare(bytes, expected) === 0;
-  }
-
   /** The same container, where little is already too much for one request. */
   function withSmallSizes(): FileStorage<AzureStorageDriver> {
     const sizes = { block: mebibyte, whole: mebibyte, copy: mebibyte, copyBlock: 2 * mebibyte };
@@ -80,12 +60,12 @@ describe.skipIf(missing)('storage azure › on a real server', () => {
     expect(info).toMatchObject({ size: 19 * mebibyte, metadata: { a: 'b' } });
     expect(info.sha256).toMatch(/^[0-9a-f]{64}$/);
     expect(await files.head('big')).toEqual(info);
-    expect(await isWhole('big', 19)).toBe(true);
+    expect(await areMebibytes(files, 'big', 19)).toBe(true);
     expect(await everything()).toEqual(['big']);
   });
 
   it('a long stream that fails leaves neither a blob nor blocks', async () => {
-    const error = await failure(files.put('big', mebibytes(19, new Error('source broke'))));
+    const error = await failureOf(files.put('big', mebibytes(19, new Error('source broke'))));
     expect([error.code, error.outcome]).toEqual(['aborted', 'not-applied']);
     expect(await everything()).toEqual([]);
   });
@@ -97,7 +77,7 @@ describe.skipIf(missing)('storage azure › on a real server', () => {
       controller.abort();
       yield* mebibytes(20);
     }
-    const error = await failure(files.put('big', body(), { signal: controller.signal }));
+    const error = await failureOf(files.put('big', body(), { signal: controller.signal }));
     expect(error.code).toBe('cancelled');
     // The call does not wait until the blocks are removed.
     await vi.waitFor(async () => expect(await everything()).toEqual([]), { timeout: 10_000 });
@@ -105,12 +85,12 @@ describe.skipIf(missing)('storage azure › on a real server', () => {
 
   it('a long conditional stream keeps its condition', async () => {
     const { etag } = await files.put('big', 'old');
-    const refused = await failure(files.put('big', mebibytes(9), { ifNoneMatch: '*' }));
+    const refused = await failureOf(files.put('big', mebibytes(9), { ifNoneMatch: '*' }));
     expect(refused.code).toBe('already-exists');
     expect(await (await files.get('big')).text()).toBe('old');
     await files.put('big', mebibytes(9), { ifMatch: etag });
-    expect(await isWhole('big', 9)).toBe(true);
-    expect((await failure(files.put('big', mebibytes(9), { ifMatch: etag }))).code).toBe(
+    expect(await areMebibytes(files, 'big', 9)).toBe(true);
+    expect((await failureOf(files.put('big', mebibytes(9), { ifMatch: etag }))).code).toBe(
       'failed-precondition',
     );
   });
@@ -118,7 +98,7 @@ describe.skipIf(missing)('storage azure › on a real server', () => {
   it('long streams to one key at once are each whole', async () => {
     const small = withSmallSizes();
     await Promise.all([1, 2, 3].map(async () => await small.put('big', mebibytes(5))));
-    expect(await isWhole('big', 5)).toBe(true);
+    expect(await areMebibytes(files, 'big', 5)).toBe(true);
     expect(await everything()).toEqual(['big']);
   });
 
@@ -134,9 +114,9 @@ describe.skipIf(missing)('storage azure › on a real server', () => {
     expect(info).toMatchObject({ ...facts, size: 5 * mebibyte });
     expect(await small.copy('a', 'b')).toMatchObject({ ...info, key: 'b' });
     expect(await small.head('b')).toMatchObject({ ...info, key: 'b' });
-    expect(await isWhole('a', 5)).toBe(true);
-    expect(await isWhole('b', 5)).toBe(true);
-    const refused = await failure(small.copy('a', 'b', { ifNoneMatch: '*' }));
+    expect(await areMebibytes(files, 'a', 5)).toBe(true);
+    expect(await areMebibytes(files, 'b', 5)).toBe(true);
+    const refused = await failureOf(small.copy('a', 'b', { ifNoneMatch: '*' }));
     expect(refused.code).toBe('already-exists');
   });
 
@@ -208,7 +188,7 @@ describe.skipIf(missing)('storage azure › on a real server', () => {
       'already-exists',
       'won',
     ]);
-    expect(await isWhole('to', 3)).toBe(true);
+    expect(await areMebibytes(files, 'to', 3)).toBe(true);
   });
 
   it('an upload that is over leaves nothing but its file', async () => {
@@ -225,7 +205,7 @@ describe.skipIf(missing)('storage azure › on a real server', () => {
     const upload = await files.createUpload('a', { ifNoneMatch: '*' });
     await upload.putPart(1, 'x');
     await files.put('a', 'there');
-    expect((await failure(upload.complete())).code).toBe('already-exists');
+    expect((await failureOf(upload.complete())).code).toBe('already-exists');
     await files.delete('a');
     await upload.complete();
     expect(await (await files.get('a')).text()).toBe('x');
@@ -253,7 +233,7 @@ describe.skipIf(missing)('storage azure › on a real server', () => {
     const facts = JSON.parse(Buffer.from(token, 'base64url').toString()) as { state: object };
     const state = { ...facts.state, ...change };
     const changed = Buffer.from(JSON.stringify({ ...facts, state })).toString('base64url');
-    expect((await failure(files.resumeUpload(changed).complete())).code).toBe('invalid-argument');
+    expect((await failureOf(files.resumeUpload(changed).complete())).code).toBe('invalid-argument');
   });
 
   it('content that changed behind the back of the storage is data-loss', async () => {
@@ -261,7 +241,7 @@ describe.skipIf(missing)('storage azure › on a real server', () => {
     const blob = files.native.getBlockBlobClient('a');
     const { metadata = {} } = await blob.getProperties();
     await blob.upload('wrong', 5, { metadata });
-    expect((await failure((await files.get('a')).text())).code).toBe('data-loss');
+    expect((await failureOf((await files.get('a')).text())).code).toBe('data-loss');
   });
 
   it('what somebody else stored has its own facts, and no checksum', async () => {
@@ -328,7 +308,7 @@ describe.skipIf(missing)('storage azure › on a real server', () => {
     await other.copy('a', 'b');
     expect(await (await other.get('b')).text()).toBe('x');
     expect((await other.list()).files).toHaveLength(2);
-    expect((await failure(other.signedUrl('a', { expiresIn: '5m' }))).code).toBe(
+    expect((await failureOf(other.signedUrl('a', { expiresIn: '5m' }))).code).toBe(
       'failed-precondition',
     );
     expect(await other.publicUrl('a')).toBe(`${url}/a`);
@@ -338,7 +318,7 @@ describe.skipIf(missing)('storage azure › on a real server', () => {
     const { container, connectionString } = made.options;
     const wrong = connectionString.replace(/AccountKey=[^;]*/, `AccountKey=${canaryKey}`);
     await using other = azureStorage({ container, connectionString: wrong });
-    const error = await failure(other.start());
+    const error = await failureOf(other.start());
     // Azurite's code for it is one that Azure has for a right that is missing.
     expect(error.code).toMatch(/^(?:unauthenticated|permission-denied)$/);
     expect(error.retryable).toBe(false);
@@ -349,56 +329,34 @@ describe.skipIf(missing)('storage azure › on a real server', () => {
 
   it('a container that is not there is failed-precondition at the start, and the message names it', async () => {
     await using other = azureStorage({ ...made.options, container: 'no-such-container' });
-    const error = await failure(other.start());
+    const error = await failureOf(other.start());
     expect([error.code, error.outcome]).toEqual(['failed-precondition', 'not-applied']);
     expect(error.message).toContain('"no-such-container"');
   });
 });
 
-describe('storage azure › faults', () => {
-  let server: Server | undefined;
-  let requests: string[] = [];
-
-  afterEach(async () => {
-    server?.closeAllConnections();
-    await new Promise((resolve) => (server ? server.close(resolve) : resolve(undefined)));
-    server = undefined;
-  });
-
-  /** A server that answers as it is told, once it has answered the question of `start`. */
-  async function answering(answer: RequestListener): Promise<FileStorage<AzureStorageDriver>> {
-    requests = [];
-    server = createServer((request, response) => {
-      if (request.url?.includes('.underpin/probe')) {
-        response.writeHead(404, { 'x-ms-error-code': 'BlobNotFound' }).end();
-        return;
-      }
-      requests.push(`${request.method} ${request.url?.split('?')[0]}`);
-      request.resume();
-      answer(request, response);
+const target: FaultTarget<FileStorage<AzureStorageDriver>> = {
+  open: (port) =>
+    azureStorage({
+      container: 'pictures',
+      endpoint: `http://127.0.0.1:${port}/shop`,
+      accountName: 'shop',
+      accountKey: canaryKey,
+      policy: noPolicy,
+    }),
+  secret: canaryKey,
+  path: '/shop/pictures/a',
+  refusal: (status, code, headers) => (_request, response) => {
+    response.writeHead(status, {
+      'content-type': 'application/xml',
+      'x-ms-error-code': code,
+      ...headers,
     });
-    await new Promise<void>((resolve) => void server?.listen(0, '127.0.0.1', resolve));
-    return stored((server.address() as AddressInfo).port);
-  }
-
-  function stored(port: number): FileStorage<AzureStorageDriver> {
-    const endpoint = `http://127.0.0.1:${port}/shop`;
-    const access = { accountName: 'shop', accountKey: canaryKey };
-    return azureStorage({ container: 'pictures', endpoint, ...access, policy: noPolicy });
-  }
-
-  const refusal =
-    (status: number, code: string, headers: Record<string, string> = {}): RequestListener =>
-    (_request, response) => {
-      response.writeHead(status, {
-        'content-type': 'application/xml',
-        'x-ms-error-code': code,
-        ...headers,
-      });
-      response.end(`<?xml version="1.0"?><Error><Code>${code}</Code><Message>m</Message></Error>`);
-    };
-
-  it.each([
+    response.end(`<?xml version="1.0"?><Error><Code>${code}</Code><Message>m</Message></Error>`);
+  },
+  absent: [404, 'BlobNotFound'],
+  busy: [503, 'ServerBusy'],
+  refusals: [
     [403, 'AuthenticationFailed', 'unauthenticated', 'not-applied', false],
     [401, 'InvalidAuthenticationInfo', 'unauthenticated', 'not-applied', false],
     [403, 'AuthorizationPermissionMismatch', 'permission-denied', 'not-applied', false],
@@ -411,12 +369,16 @@ describe('storage azure › faults', () => {
     [500, 'InternalError', 'internal', 'unknown', true],
     [400, 'Md5Mismatch', 'data-loss', 'not-applied', true],
     [400, 'InvalidUri', 'invalid-argument', 'not-applied', false],
-  ] as const)('%d %s on a put is %s, %s', async (status, name, code, outcome, retryable) => {
-    await using files = await answering(refusal(status, name));
-    const error = await failure(files.put('a', 'x'));
-    expect([error.code, error.outcome, error.retryable]).toEqual([code, outcome, retryable]);
-    expect(inspect(error, { depth: 9 })).not.toContain(canaryKey);
-  });
+  ],
+};
+
+describe('storage azure', () => {
+  describeFaults(target);
+});
+
+describe('storage azure › its own faults', () => {
+  const { refusal } = target;
+  const { answering } = scriptedServer(target);
 
   it('a clock that is wrong is told as that', async () => {
     await using files = await answering((_request, response) => {
@@ -425,52 +387,9 @@ describe('storage azure › faults', () => {
         '<?xml version="1.0"?><Error><Code>AuthenticationFailed</Code><Message>m</Message><AuthenticationErrorDetail>Request date header too old: x</AuthenticationErrorDetail></Error>',
       );
     });
-    const error = await failure(files.put('a', 'x'));
+    const error = await failureOf(files.put('a', 'x'));
     expect([error.code, error.retryable]).toEqual(['unauthenticated', false]);
     expect(error.message).toContain("this machine's clock is more than 15 minutes off");
-  });
-
-  it('Retry-After is kept', async () => {
-    await using files = await answering(refusal(503, 'ServerBusy', { 'retry-after': '7' }));
-    expect((await failure(files.put('a', 'x'))).retryAfterMs).toBe(7000);
-  });
-
-  it('the SDK repeats nothing: the policy decides', async () => {
-    await using files = await answering(refusal(500, 'InternalError'));
-    await failure(files.put('a', 'x'));
-    expect(requests).toEqual(['PUT /shop/pictures/a']);
-  });
-
-  it('a refused connection is unavailable, and nothing was applied', async () => {
-    const { promise, resolve } = Promise.withResolvers<number>();
-    const closed = createServer();
-    closed.listen(0, '127.0.0.1', () => {
-      const { port } = closed.address() as AddressInfo;
-      closed.close(() => resolve(port));
-    });
-    await using files = stored(await promise);
-    const error = await failure(files.put('a', 'x'));
-    expect([error.code, error.outcome]).toEqual(['unavailable', 'not-applied']);
-  });
-
-  it('a connection that is cut in the middle of an answer is an error, never a short file', async () => {
-    await using files = await answering((_request, response) => {
-      response.writeHead(200, { 'content-length': '200000', etag: '"x"' });
-      response.write('x'.repeat(100_000), () => response.destroy());
-    });
-    const file = await files.get('a');
-    expect((await failure(file.bytes())).code).toBe('unavailable');
-  });
-
-  it('a server that never answers ends with the deadline', async () => {
-    await using files = await answering(() => undefined);
-    await files.start();
-    const controller = new AbortController();
-    const waiting = failure(files.put('a', 'x', { signal: controller.signal }));
-    await vi.waitFor(() => expect(requests).toEqual(['PUT /shop/pictures/a']));
-    controller.abort(new DOMException('late', 'TimeoutError'));
-    const error = await waiting;
-    expect([error.code, error.outcome]).toEqual(['deadline-exceeded', 'unknown']);
   });
 
   it('a block that fails is sent again by itself, since a stream cannot be', async () => {

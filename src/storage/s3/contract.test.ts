@@ -12,25 +12,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { makeBucket, type TestBucket } from '../../../test/services/buckets.ts';
 import { sharedServer } from '../../../test/services/servers.ts';
 import { service } from '../../../test/services/services.ts';
-import { InfrastructureError } from '../../core/index.ts';
 import type { FileStorage } from '../storage.ts';
+import { mebibyte, mebibytes } from '../../../test/storage/content.ts';
+import { failureOf } from '../../../test/support/failure.ts';
 import { s3Storage, type S3StorageDriver } from './index.ts';
-
-const mebibyte = 2 ** 20;
-
-async function* mebibytes(count: number, seed = 0): AsyncGenerator<Uint8Array, void> {
-  for (let index = 0; index < count; index += 1)
-    yield Buffer.alloc(mebibyte, ((index + seed) % 255) + 1);
-}
-
-async function failure(promise: Promise<unknown>): Promise<InfrastructureError> {
-  const error: unknown = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  expect(InfrastructureError.is(error)).toBe(true);
-  return error as InfrastructureError;
-}
 
 const { missing } = await service('s3');
 
@@ -75,7 +60,7 @@ describe.skipIf(missing)('storage s3 › on a real server', () => {
       await files.put('a', 'other');
       const upload = await files.createUpload('a', { ifNoneMatch: '*', metadata: { by: 'ann' } });
       await upload.putPart(1, 'hello');
-      const error = await failure(upload.complete());
+      const error = await failureOf(upload.complete());
       expect([error.code, error.outcome]).toEqual(['already-exists', 'not-applied']);
       const resumed = files.resumeUpload(upload.token);
       expect(await resumed.parts()).toEqual([{ number: 1, size: 5 }]);
@@ -85,7 +70,7 @@ describe.skipIf(missing)('storage s3 › on a real server', () => {
       expect(await objects()).toEqual(['a']);
       const late = await files.createUpload('a', { ifNoneMatch: '*' });
       await late.putPart(1, 'late');
-      await failure(late.complete());
+      await failureOf(late.complete());
       await late.abort();
       expect(await objects()).toEqual(['a']);
     });
@@ -95,7 +80,7 @@ describe.skipIf(missing)('storage s3 › on a real server', () => {
       for (let index = 0; index < 3; index += 1) {
         const upload = await files.createUpload('a', { ifNoneMatch: '*' });
         await upload.putPart(1, 'hello');
-        await failure(upload.complete());
+        await failureOf(upload.complete());
       }
       expect(await objects()).toHaveLength(6);
       for (const limit of [1, 2, 3, 1000]) {
@@ -116,7 +101,7 @@ describe.skipIf(missing)('storage s3 › on a real server', () => {
     it('of more than S3 takes in one request are refused before anything is sent', async () => {
       const partSize = 5 * 2 ** 20;
       const upload = await files.createUpload('a', { ifNoneMatch: '*', partSize });
-      const error = await failure(upload.putPart(1025, 'x'));
+      const error = await failureOf(upload.putPart(1025, 'x'));
       expect([error.code, await upload.parts()]).toEqual(['invalid-argument', []]);
       await upload.abort();
     });
@@ -133,7 +118,7 @@ describe.skipIf(missing)('storage s3 › on a real server', () => {
         },
       { step: 'finalizeRequest', priority: 'low', name: 'corrupt' },
     );
-    expect((await failure(upload.putPart(1, 'hello'))).code).toBe('data-loss');
+    expect((await failureOf(upload.putPart(1, 'hello'))).code).toBe('data-loss');
     files.native.middlewareStack.remove('corrupt');
     expect(await upload.parts()).toEqual([]);
     await upload.abort();
@@ -158,13 +143,13 @@ describe.skipIf(missing)('storage s3 › on a real server', () => {
         }),
       );
       const file = await files.get('broken');
-      const error = await failure(file.bytes());
+      const error = await failureOf(file.bytes());
       expect([error.code, error.message]).toEqual([
         'data-loss',
         expect.stringContaining('"broken" is corrupt'),
       ]);
       const read = Array.fromAsync((await files.get('broken')).stream());
-      expect((await failure(read)).code).toBe('data-loss');
+      expect((await failureOf(read)).code).toBe('data-loss');
       const part = await files.get('broken', { range: { start: 0, end: 9 } });
       expect((await part.bytes()).byteLength).toBe(10);
     });
@@ -189,7 +174,7 @@ describe.skipIf(missing)('storage s3 › on a real server', () => {
     const Metadata = { 'underpin.sha256': sha256 };
     const command = new PutObjectCommand({ Bucket, Key: 'a', Body: 'rotten', Metadata });
     await files.native.send(command);
-    expect((await failure(files.copy('a', 'b', { ifNoneMatch: '*' }))).code).toBe('data-loss');
+    expect((await failureOf(files.copy('a', 'b', { ifNoneMatch: '*' }))).code).toBe('data-loss');
     expect(await files.exists('b')).toBe(false);
   });
 
@@ -205,14 +190,14 @@ describe.skipIf(missing)('storage s3 › on a real server', () => {
       expect(await files.exists('a')).toBe(true);
       await files.copy('a', 'b');
       await files.deleteMany(['a', 'b']);
-      expect((await failure(files.list())).code).toBe('permission-denied');
+      expect((await failureOf(files.list())).code).toBe('permission-denied');
     });
 
     it('who may not read is told so, and not that there is nothing', async () => {
       await files.put('a', 'x');
       await deny('s3:GetObject');
-      expect((await failure(files.exists('a'))).code).toBe('permission-denied');
-      expect((await failure(files.get('a'))).code).toBe('permission-denied');
+      expect((await failureOf(files.exists('a'))).code).toBe('permission-denied');
+      expect((await failureOf(files.get('a'))).code).toBe('permission-denied');
     });
 
     it('with mayList: false, what is denied is not there, and a wrong key is still unauthenticated', async () => {
@@ -220,7 +205,7 @@ describe.skipIf(missing)('storage s3 › on a real server', () => {
       await deny('s3:GetObject');
       await using unlisting = s3Storage({ ...bucket.options, mayList: false });
       expect(await unlisting.exists('a')).toBe(false);
-      expect((await failure(unlisting.get('a'))).code).toBe('not-found');
+      expect((await failureOf(unlisting.get('a'))).code).toBe('not-found');
       const credentials = { ...bucket.options.credentials, secretAccessKey: 'wrong' };
       const { bucket: name, region, endpoint } = bucket.options;
       await using wrong = s3Storage({
@@ -230,13 +215,13 @@ describe.skipIf(missing)('storage s3 › on a real server', () => {
         credentials,
         mayList: false,
       });
-      expect((await failure(wrong.exists('a'))).code).toBe('unauthenticated');
+      expect((await failureOf(wrong.exists('a'))).code).toBe('unauthenticated');
     });
 
     it('who may not delete is told so by deleteMany', async () => {
       await files.put('a', 'x');
       await deny('s3:DeleteObject');
-      expect((await failure(files.deleteMany(['a', 'b']))).code).toBe('permission-denied');
+      expect((await failureOf(files.deleteMany(['a', 'b']))).code).toBe('permission-denied');
       expect(await files.exists('a')).toBe(true);
     });
   });

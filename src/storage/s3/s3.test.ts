@@ -1,6 +1,4 @@
 import { createHash } from 'node:crypto';
-import { createServer, type RequestListener, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
 
 import {
@@ -13,27 +11,13 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { makeBucket, type TestBucket } from '../../../test/services/buckets.ts';
 import { sharedServer } from '../../../test/services/servers.ts';
 import { service } from '../../../test/services/services.ts';
-import { InfrastructureError, noPolicy } from '../../core/index.ts';
+import { areMebibytes, mebibyte, mebibytes } from '../../../test/storage/content.ts';
+import { describeFaults, type FaultTarget, scriptedServer } from '../../../test/storage/faults.ts';
+import { failureOf } from '../../../test/support/failure.ts';
+import { noPolicy } from '../../core/index.ts';
 import { FileStorage } from '../storage.ts';
 import { etagOfParts } from './etag.ts';
 import { S3StorageDriver, s3Storage } from './index.ts';
-
-const mebibyte = 2 ** 20;
-
-/** Mebibytes that differ from each other, and then perhaps an error. */
-async function* mebibytes(count: number, error?: Error): AsyncGenerator<Uint8Array, void> {
-  for (let index = 0; index < count; index += 1) yield Buffer.alloc(mebibyte, index + 1);
-  if (error) throw error;
-}
-
-async function failure(promise: Promise<unknown>): Promise<InfrastructureError> {
-  const error: unknown = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  expect(InfrastructureError.is(error)).toBe(true);
-  return error as InfrastructureError;
-}
 
 const { missing } = await service('s3');
 
@@ -55,22 +39,16 @@ describe.skipIf(missing)('storage s3 › on a real server', () => {
     return (await files.native.send(command)).Uploads?.length ?? 0;
   }
 
-  async function isWhole(key: string, count: number): Promise<boolean> {
-    const bytes = await (await files.get(key)).bytes();
-    const expected = Buffer.concat(await Array.fromAsync(mebibytes(count)));
-    return Buffer.compare(bytes, expected) === 0;
-  }
-
   it('a long stream of unknown length goes in parts, and is whole and in order', async () => {
     const info = await files.put('big', mebibytes(19), { metadata: { a: 'b' } });
     expect(info).toMatchObject({ size: 19 * mebibyte, metadata: { a: 'b' } });
     expect(info.etag).toMatch(/-3$/);
-    expect(await isWhole('big', 19)).toBe(true);
+    expect(await areMebibytes(files, 'big', 19)).toBe(true);
     expect(await uploadsUnderWay()).toBe(0);
   });
 
   it('a long stream that fails leaves neither an object nor parts', async () => {
-    const error = await failure(files.put('big', mebibytes(19, new Error('source broke'))));
+    const error = await failureOf(files.put('big', mebibytes(19, new Error('source broke'))));
     expect([error.code, error.outcome]).toEqual(['aborted', 'not-applied']);
     expect(await files.exists('big')).toBe(false);
     expect(await uploadsUnderWay()).toBe(0);
@@ -83,7 +61,7 @@ describe.skipIf(missing)('storage s3 › on a real server', () => {
       controller.abort();
       yield* mebibytes(20);
     }
-    const error = await failure(files.put('big', body(), { signal: controller.signal }));
+    const error = await failureOf(files.put('big', body(), { signal: controller.signal }));
     expect(error.code).toBe('cancelled');
     expect(await files.exists('big')).toBe(false);
     // The call does not wait until the parts are removed.
@@ -92,11 +70,11 @@ describe.skipIf(missing)('storage s3 › on a real server', () => {
 
   it('a long conditional stream keeps its condition', async () => {
     await files.put('big', 'old');
-    const refused = await failure(files.put('big', mebibytes(9), { ifNoneMatch: '*' }));
+    const refused = await failureOf(files.put('big', mebibytes(9), { ifNoneMatch: '*' }));
     expect(refused.code).toBe('already-exists');
     expect(await (await files.get('big')).text()).toBe('old');
     await files.put('new', mebibytes(9), { ifNoneMatch: '*' });
-    expect(await isWhole('new', 9)).toBe(true);
+    expect(await areMebibytes(files, 'new', 9)).toBe(true);
   });
 
   it('bytes too large for one request, and copies too large for the server, go in parts', async () => {
@@ -110,8 +88,8 @@ describe.skipIf(missing)('storage s3 › on a real server', () => {
     expect(info.sha256).toMatch(/^[0-9a-f]{64}$/);
     const copy = await small.copy('a', 'b');
     expect([copy.size, copy.metadata]).toEqual([11 * mebibyte, { a: 'b' }]);
-    expect(await isWhole('a', 11)).toBe(true);
-    expect(await isWhole('b', 11)).toBe(true);
+    expect(await areMebibytes(files, 'a', 11)).toBe(true);
+    expect(await areMebibytes(files, 'b', 11)).toBe(true);
   });
 
   it('content that changed behind the back of the storage is data-loss', async () => {
@@ -123,7 +101,7 @@ describe.skipIf(missing)('storage s3 › on a real server', () => {
     await files.native.send(
       new PutObjectCommand({ Bucket: bucket.options.bucket, Key: 'a', Body: 'wrong', Metadata }),
     );
-    expect((await failure((await files.get('a')).text())).code).toBe('data-loss');
+    expect((await failureOf((await files.get('a')).text())).code).toBe('data-loss');
   });
 
   it('what somebody else stored has its own facts, and no checksum', async () => {
@@ -196,7 +174,7 @@ describe.skipIf(missing)('storage s3 › on a real server', () => {
   ] as const)('%s is %s at the start, and no secret is shown', async (_what, wrong, code) => {
     const credentials = { ...bucket.options.credentials, ...wrong };
     await using other = s3Storage({ ...bucket.options, credentials });
-    const error = await failure(other.start());
+    const error = await failureOf(other.start());
     expect([error.code, error.retryable]).toEqual([code, false]);
     const shown = `${inspect(error, { depth: 9 })}${JSON.stringify(error)}${inspect(other, { depth: 9 })}`;
     expect(shown).not.toContain(credentials.secretAccessKey);
@@ -205,58 +183,30 @@ describe.skipIf(missing)('storage s3 › on a real server', () => {
 
   it('a bucket that is not there is failed-precondition at the start, and the message names it', async () => {
     await using other = s3Storage({ ...bucket.options, bucket: 'no-such-bucket' });
-    const error = await failure(other.start());
+    const error = await failureOf(other.start());
     expect([error.code, error.outcome]).toEqual(['failed-precondition', 'not-applied']);
     expect(error.message).toContain('"no-such-bucket"');
   });
 });
 
-describe('storage s3 › faults', () => {
-  let server: Server | undefined;
-  let requests: string[] = [];
-
-  afterEach(async () => {
-    server?.closeAllConnections();
-    await new Promise((resolve) => (server ? server.close(resolve) : resolve(undefined)));
-    server = undefined;
-  });
-
-  /** A server that answers as it is told, once it has answered the question of `start`. */
-  async function answering(answer: RequestListener): Promise<FileStorage<S3StorageDriver>> {
-    requests = [];
-    server = createServer((request, response) => {
-      if (request.url?.includes('.underpin')) {
-        response.writeHead(404, { 'content-type': 'application/xml' });
-        response.end('<Error><Code>NoSuchKey</Code></Error>');
-        return;
-      }
-      requests.push(`${request.method} ${request.url?.split('?')[0]}`);
-      request.resume();
-      answer(request, response);
-    });
-    await new Promise<void>((resolve) => void server?.listen(0, '127.0.0.1', resolve));
-    const { port } = server.address() as AddressInfo;
-    return stored(port);
-  }
-
-  function stored(port: number): FileStorage<S3StorageDriver> {
-    return s3Storage({
+const target: FaultTarget<FileStorage<S3StorageDriver>> = {
+  open: (port) =>
+    s3Storage({
       bucket: 'b',
       region: 'us-east-1',
       endpoint: `http://127.0.0.1:${port}`,
       credentials: { accessKeyId: 'key', secretAccessKey: 'canary-secret' },
       policy: noPolicy,
-    });
-  }
-
-  const refusal =
-    (status: number, code: string, headers: Record<string, string> = {}): RequestListener =>
-    (_request, response) => {
-      response.writeHead(status, { 'content-type': 'application/xml', ...headers });
-      response.end(`<?xml version="1.0"?><Error><Code>${code}</Code><Message>m</Message></Error>`);
-    };
-
-  it.each([
+    }),
+  secret: 'canary-secret',
+  path: '/b/a',
+  refusal: (status, code, headers) => (_request, response) => {
+    response.writeHead(status, { 'content-type': 'application/xml', ...headers });
+    response.end(`<?xml version="1.0"?><Error><Code>${code}</Code><Message>m</Message></Error>`);
+  },
+  absent: [404, 'NoSuchKey'],
+  busy: [503, 'SlowDown'],
+  refusals: [
     [403, 'AccessDenied', 'permission-denied', 'not-applied', false],
     [400, 'ExpiredToken', 'unauthenticated', 'not-applied', false],
     [301, 'PermanentRedirect', 'failed-precondition', 'not-applied', false],
@@ -267,12 +217,16 @@ describe('storage s3 › faults', () => {
     [500, 'InternalError', 'internal', 'unknown', true],
     [501, 'NotImplemented', 'unimplemented', 'unknown', false],
     [400, 'BadDigest', 'data-loss', 'not-applied', true],
-  ] as const)('%d %s on a put is %s, %s', async (status, name, code, outcome, retryable) => {
-    await using files = await answering(refusal(status, name));
-    const error = await failure(files.put('a', 'x'));
-    expect([error.code, error.outcome, error.retryable]).toEqual([code, outcome, retryable]);
-    expect(inspect(error, { depth: 9 })).not.toContain('canary');
-  });
+  ],
+};
+
+describe('storage s3', () => {
+  describeFaults(target);
+});
+
+describe('storage s3 › its own faults', () => {
+  const { refusal } = target;
+  const { answering, requests } = scriptedServer(target);
 
   it('files that were not deleted are told by their number, and one by its key', async () => {
     const denied = '<Error><Key>a</Key><Code>AccessDenied</Code><Message>no</Message></Error>';
@@ -283,12 +237,12 @@ describe('storage s3 › faults', () => {
       request.on('data', (chunk: Buffer) => void md5.update(chunk));
       request.on('end', () => response.end(`<R>${denied}${denied.replace('a<', 'b<')}</R>`));
     });
-    const error = await failure(files.deleteMany(['a', 'b', 'c']));
+    const error = await failureOf(files.deleteMany(['a', 'b', 'c']));
     expect(headers['content-md5']).toBe(md5.digest('base64'));
     expect(Object.keys(headers).filter((name) => name.includes('checksum'))).toEqual([]);
     expect(error.code).toBe('permission-denied');
     expect(error.message).toContain('did not delete 2 of the files, such as "a": AccessDenied no');
-    expect(requests).toEqual(['POST /b/']);
+    expect(requests()).toEqual(['POST /b/']);
   });
 
   it('what S3 denies to who may not list is not there, with mayList: false', async () => {
@@ -296,11 +250,11 @@ describe('storage s3 › faults', () => {
       if (request.method === 'HEAD') response.writeHead(403).end();
       else refusal(403, 'AccessDenied')(request, response);
     });
-    expect((await failure(files.exists('a'))).code).toBe('permission-denied');
+    expect((await failureOf(files.exists('a'))).code).toBe('permission-denied');
     await using unlisting = s3Storage({ bucket: 'b', client: files.native, mayList: false });
     expect(await unlisting.exists('a')).toBe(false);
-    expect((await failure(unlisting.copy('a', 'b'))).code).toBe('not-found');
-    expect((await failure(unlisting.put('a', 'x'))).code).toBe('permission-denied');
+    expect((await failureOf(unlisting.copy('a', 'b'))).code).toBe('not-found');
+    expect((await failureOf(unlisting.put('a', 'x'))).code).toBe('permission-denied');
   });
 
   it('a HEAD that is refused, which cannot say why, is asked again by a GET', async () => {
@@ -308,50 +262,7 @@ describe('storage s3 › faults', () => {
       if (request.method === 'HEAD') response.writeHead(403).end();
       else refusal(403, 'InvalidAccessKeyId')(request, response);
     });
-    expect((await failure(files.exists('a'))).code).toBe('unauthenticated');
-  });
-
-  it('Retry-After is kept', async () => {
-    await using files = await answering(refusal(503, 'SlowDown', { 'retry-after': '7' }));
-    expect((await failure(files.put('a', 'x'))).retryAfterMs).toBe(7000);
-  });
-
-  it('the SDK repeats nothing: the policy decides', async () => {
-    await using files = await answering(refusal(500, 'InternalError'));
-    await failure(files.put('a', 'x'));
-    expect(requests).toEqual(['PUT /b/a']);
-  });
-
-  it('a refused connection is unavailable, and nothing was applied', async () => {
-    const { promise, resolve } = Promise.withResolvers<number>();
-    const closed = createServer();
-    closed.listen(0, '127.0.0.1', () => {
-      const { port } = closed.address() as AddressInfo;
-      closed.close(() => resolve(port));
-    });
-    await using files = stored(await promise);
-    const error = await failure(files.put('a', 'x'));
-    expect([error.code, error.outcome]).toEqual(['unavailable', 'not-applied']);
-  });
-
-  it('a connection that is cut in the middle of an answer is an error, never a short file', async () => {
-    await using files = await answering((_request, response) => {
-      response.writeHead(200, { 'content-length': '200000', etag: '"x"' });
-      response.write('x'.repeat(100_000), () => response.destroy());
-    });
-    const file = await files.get('a');
-    expect((await failure(file.bytes())).code).toBe('unavailable');
-  });
-
-  it('a server that never answers ends with the deadline', async () => {
-    await using files = await answering(() => undefined);
-    await files.start();
-    const controller = new AbortController();
-    const waiting = failure(files.put('a', 'x', { signal: controller.signal }));
-    await vi.waitFor(() => expect(requests).toEqual(['PUT /b/a']));
-    controller.abort(new DOMException('late', 'TimeoutError'));
-    const error = await waiting;
-    expect([error.code, error.outcome]).toEqual(['deadline-exceeded', 'unknown']);
+    expect((await failureOf(files.exists('a'))).code).toBe('unauthenticated');
   });
 
   it('a part that fails is sent again by itself, since a stream cannot be', async () => {
@@ -379,7 +290,7 @@ describe('storage s3 › faults', () => {
     const retrying = s3Storage({ bucket: 'b', client: files.native });
     expect((await retrying.put('big', mebibytes(9))).size).toBe(9 * mebibyte);
     expect(failures).toBe(1);
-    expect(requests.filter((one) => one === 'DELETE /b/big')).toEqual([]);
+    expect(requests().filter((one) => one === 'DELETE /b/big')).toEqual([]);
   });
 
   /** A server that takes parts, gives such etags for them and a wrong one for the whole, and the sizes of parts that it was told. */
@@ -406,7 +317,7 @@ describe('storage s3 › faults', () => {
 
   it('where etags are MD5s, the one of the whole is held against those of the parts', async () => {
     const { files, sizes } = await takingParts((md5) => md5);
-    const error = await failure(files.put('big', mebibytes(9)));
+    const error = await failureOf(files.put('big', mebibytes(9)));
     expect([error.code, error.outcome]).toEqual(['data-loss', 'unknown']);
     expect(sizes).toEqual([String(8 * mebibyte)]);
     await files.close();

@@ -4,11 +4,9 @@ import { inspect } from 'node:util';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
-import {
-  type Classify,
-  InfrastructureError,
-  subscribeToOperations,
-} from '../../../src/core/index.ts';
+import { failureOf } from '../../support/failure.ts';
+import type { InfrastructureError } from '../../../src/core/index.ts';
+import { type Classify, subscribeToOperations } from '../../../src/core/index.ts';
 import type { TestDatabase } from '../../services/databases.ts';
 import type { ServerDatabase, ServerOptions, ServerTarget } from './targets.ts';
 
@@ -39,17 +37,6 @@ export type RefusedStatement = Expected & { readonly what: string; readonly text
 /** The error of what the server refused for good. */
 export function refused(code: string, details?: Record<string, unknown>): Expected {
   return { code, outcome: 'not-applied', retryable: false, ...(details && { details }) };
-}
-
-/** What a rejected promise was rejected with. */
-export async function failure(promise: Promise<unknown>): Promise<InfrastructureError> {
-  const error: unknown = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  if (!InfrastructureError.is(error))
-    throw new Error('it did not fail as it should', { cause: error });
-  return error;
 }
 
 /** That an error is as expected, and shows neither {@link password} nor {@link payload}. */
@@ -122,7 +109,7 @@ export function describeServerErrors({
         const events: unknown[] = [];
         const unsubscribe = subscribeToOperations({ end: ({ error }) => void events.push(error) });
         try {
-          expectIt(await failure(sql.raw(text).execute(database.query)), expected);
+          expectIt(await failureOf(sql.raw(text).execute(database.query)), expected);
         } finally {
           unsubscribe();
         }
@@ -137,7 +124,7 @@ export function describeServerErrors({
       async ({ options, ...expected }) => {
         await using other = target.open({ url: made.url, ...options(new URL(made.url)) });
         for (const call of [other.start(), other.transaction(async () => undefined)]) {
-          const error = await failure(call);
+          const error = await failureOf(call);
           expect(error.component).toBe('database');
           expectIt(error, expected);
         }
@@ -148,7 +135,9 @@ export function describeServerErrors({
       await using small = target.open({ url: made.url, poolSize: 1, waitTimeout: 50 });
       const outside = AsyncLocalStorage.snapshot();
       await small.transaction(async () => {
-        const error = await failure(outside(async () => await sql`select 1`.execute(small.query)));
+        const error = await failureOf(
+          outside(async () => await sql`select 1`.execute(small.query)),
+        );
         expect(error.details).toMatchObject({ waiting: 1 });
         expectIt(error, {
           code: 'resource-exhausted',
