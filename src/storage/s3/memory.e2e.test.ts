@@ -7,9 +7,9 @@ import { describe, expect, test } from 'vitest';
 import { makeBucket } from '../../../test/services/buckets.ts';
 import { sharedServer } from '../../../test/services/servers.ts';
 import { service } from '../../../test/services/services.ts';
+import { mebibyte } from '../../../test/storage/content.ts';
 
 const { missing } = await service('s3');
-const mebibyte = 2 ** 20;
 const uploadProcess = path.join(import.meta.dirname, '../../../test/storage/upload-process.ts');
 
 describe.skipIf(missing)('storage s3 › memory', () => {
