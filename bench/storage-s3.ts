@@ -18,7 +18,7 @@ import type { Bench, BenchCase, Variant } from './harness.ts';
 /** A storage in a bucket, in the few calls that the cases make. */
 export interface RemoteStore {
   readonly id: string;
-  readonly put: (key: string, bytes: Uint8Array) => Promise<unknown>;
+  readonly put: (key: string, bytes: Uint8Array, contentType?: string) => Promise<unknown>;
   readonly get: (key: string) => Promise<Uint8Array>;
   /** Of a stream of unknown length; not there where the store cannot. */
   readonly putStream?: (key: string, content: Readable) => Promise<unknown>;
@@ -49,7 +49,8 @@ function underpin(options: TestBucket['options']): RemoteStore {
   const files = s3Storage(options);
   return {
     id: 'underpin',
-    put: async (key, bytes) => await files.put(key, bytes),
+    put: async (key, bytes, contentType) =>
+      await files.put(key, bytes, contentType === undefined ? {} : { contentType }),
     get: async (key) => await (await files.get(key)).bytes(),
     putStream: async (key, body) => await files.put(key, body),
     close: async () => await files.close(),
@@ -64,8 +65,8 @@ function limit({ bucket, ...options }: TestBucket['options']): RemoteStore {
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
   });
-  const put = async (key: string, Body: Uint8Array): Promise<unknown> =>
-    await client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body }));
+  const put = async (key: string, Body: Uint8Array, ContentType?: string): Promise<unknown> =>
+    await client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body, ContentType }));
   return {
     id: 'limit',
     put,
@@ -175,6 +176,12 @@ const put: StoreCase = {
   work: async (store, index) => await store.put(`file-${index % keys}`, kilobyte),
 };
 
+const typedPut: StoreCase = {
+  ...put,
+  work: async (store, index) =>
+    await store.put(`file-${index % keys}`, kilobyte, 'application/octet-stream'),
+};
+
 const get: StoreCase = {
   goals: [{ against: 'limit', ratioAtLeast: 0.95 }],
   prepare: async (store) => {
@@ -196,11 +203,15 @@ const bench: Bench = {
   peerSet: 'storage-s3',
   notes: [
     'On a private Ceph RGW whose disk is in memory, on the same machine. `limit` is the AWS SDK by hand: parts of 8 MiB, four at a time, and nothing is verified afterwards. The cases with `cpu` count the processor time of this process alone, in which the server has no part.',
-    'flydrive sends a stream in one request, which S3 refuses when its length is unknown. No peer keeps or verifies a checksum; `underpin` computes SHA-256 and CRC-32 of all content, and keeps and verifies one. `s3-upload-1g` is a stream of unknown length; its memory is that of the whole process, with what the variants before it left.',
+    'flydrive sends a stream in one request, which S3 refuses when its length is unknown. No peer keeps or verifies a checksum; `underpin` computes SHA-256 and CRC-32 of all content, and keeps and verifies one. In the cases without `typed` it tells the content type by the first bytes, which no peer here does. `s3-upload-1g` is a stream of unknown length; its memory is that of the whole process, with what the variants before it left.',
   ],
   cases: [
     storeCase({ id: 's3-put-1k', unit: 'ops/s', count: 200 }, put),
     storeCase({ id: 's3-put-1k-cpu', unit: 'ops/s', count: 200 }, { ...put, now: ownTime }),
+    storeCase(
+      { id: 's3-put-1k-typed-cpu', unit: 'ops/s', count: 200 },
+      { ...typedPut, now: ownTime },
+    ),
     storeCase({ id: 's3-get-1k', unit: 'ops/s', count: 200 }, get),
     storeCase({ id: 's3-get-1k-cpu', unit: 'ops/s', count: 200 }, { ...get, now: ownTime }),
     storeCase({ id: 's3-stream-put-64m', unit: 'MiB/s', count: 1, worth: 64 }, stream),

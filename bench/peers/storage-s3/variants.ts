@@ -25,7 +25,7 @@ function flydrive({ bucket, ...options }) {
   const disk = new Disk(driver);
   return {
     id: 'flydrive',
-    put: (key, bytes) => disk.put(key, bytes),
+    put: (key, bytes, contentType) => disk.put(key, bytes, { contentType }),
     get: (key) => disk.getBytes(key),
   };
 }
@@ -34,7 +34,7 @@ function filesSdk(options) {
   const files = new Files({ adapter: filesSdkS3({ ...options, forcePathStyle: true }) });
   return {
     id: 'files-sdk',
-    put: (key, bytes) => files.upload(key, bytes),
+    put: (key, bytes, contentType) => files.upload(key, bytes, { contentType }),
     get: async (key) => new Uint8Array(await (await files.download(key)).arrayBuffer()),
     putStream: (key, content) => files.upload(key, Readable.toWeb(content)),
   };
