@@ -12,7 +12,7 @@ import { failureOf } from '../support/failure.ts';
 export interface FaultTarget<Files extends FileStorage> {
   /** The storage on the server at this port, without a policy. */
   readonly open: (port: number) => Files;
-  /** What no error may show; it is among the credentials of `open`. */
+  /** What no error may show: a part of the credentials of `open`. */
   readonly secret: string;
   /** The path at which the server keeps the key `a`. */
   readonly path: string;

@@ -6,11 +6,10 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { makeContainer, type TestContainer } from '../../../test/services/containers.ts';
 import { sharedServer } from '../../../test/services/servers.ts';
 import { service } from '../../../test/services/services.ts';
-import type { InfrastructureError } from '../../core/index.ts';
 import { areMebibytes, mebibyte, mebibytes } from '../../../test/storage/content.ts';
 import { describeFaults, type FaultTarget, scriptedServer } from '../../../test/storage/faults.ts';
 import { failureOf } from '../../../test/support/failure.ts';
-import { noPolicy } from '../../core/index.ts';
+import { type InfrastructureError, noPolicy } from '../../core/index.ts';
 import { FileStorage } from '../storage.ts';
 import { AzureStorageDriver, azureStorage } from './index.ts';
 

@@ -1,18 +1,21 @@
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 
-import { conditionFailed, notFound, StorageFault } from '../errors.ts';
+import { faultOf, unfinished } from './change-errors.ts';
 import type { Change, ChangesOptions, Placed, Refusal } from './changes.ts';
 
 /** What the thread is sent. */
 export interface ChangeRequest {
   readonly id: number;
   readonly change: Change;
+  /** The latest version that was put by others than the thread. */
+  readonly after: number;
 }
 
-/** What it answers: one of the three. */
+/** What it answers: one of the three, and which version is the latest. */
 export interface ChangeAnswer {
   readonly id: number;
+  readonly latest: number;
   readonly placed?: Placed;
   readonly refusal?: Refusal;
   readonly failure?: {
@@ -31,22 +34,36 @@ interface Waiter {
 }
 
 /**
- * The thread in which a storage changes its tree (see {@link Changes}): a change is one message there and one back, which costs a small
- * put a third of what its ten calls would cost one by one. Started by the first change; keeps the process alive only while it works.
+ * A thread in which a storage changes its tree (see {@link Changes}): a change is one message there and one back, which costs a small put a third of what
+ * its ten calls would cost one by one. Started by the first change that it is given; keeps the process alive only while it works.
  */
 export class ChangeThread {
   readonly #options: ChangesOptions;
   readonly #waiting = new Map<number, Waiter>();
   #worker: Worker | undefined;
   #lastId = 0;
+  #latest = 0;
   #whenIdle: (() => void) | undefined;
 
   constructor(options: ChangesOptions) {
     this.#options = options;
   }
 
-  /** Throws a {@link StorageFault} for what is refused, and the operating system's own errors. */
-  async make(change: Change): Promise<Placed> {
+  /** The greatest version of all puts that it has made. */
+  get latest(): number {
+    return this.#latest;
+  }
+
+  /** Whether it has made all that it was given. */
+  get isIdle(): boolean {
+    return this.#waiting.size === 0;
+  }
+
+  /**
+   * Makes a change; a put under a version that is greater than `after`. Throws a {@link StorageFault} for what is refused, and the
+   * operating system's own errors.
+   */
+  async make(change: Change, after: number): Promise<Placed> {
     const worker = (this.#worker ??= this.#start());
     this.#lastId += 1;
     const id = this.#lastId;
@@ -54,7 +71,7 @@ export class ChangeThread {
       if (this.#waiting.size === 0) worker.ref();
       this.#waiting.set(id, { resolve, reject });
       // eslint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
-      worker.postMessage({ id, change } satisfies ChangeRequest);
+      worker.postMessage({ id, change, after } satisfies ChangeRequest);
     });
   }
 
@@ -91,12 +108,13 @@ export class ChangeThread {
   #take(answer: ChangeAnswer, worker: Worker): void {
     const waiter = this.#waiting.get(answer.id);
     this.#waiting.delete(answer.id);
+    this.#latest = answer.latest;
     if (this.#waiting.size === 0) {
       worker.unref();
       this.#whenIdle?.();
     }
     if (answer.refusal) waiter?.reject(faultOf(answer.refusal));
-    else if (answer.failure) waiter?.reject(errorOf(answer.failure));
+    else if (answer.failure) waiter?.reject(failureOf(answer.failure));
     else if (answer.placed) waiter?.resolve(answer.placed);
   }
 
@@ -110,28 +128,7 @@ export class ChangeThread {
   }
 }
 
-function faultOf({ reason, at }: Refusal): StorageFault {
-  if (reason === 'absent') return notFound(at);
-  if (reason === 'exists') return conditionFailed(at, 'ifNoneMatch');
-  if (reason === 'changed') return conditionFailed(at, 'ifMatch');
-  if (reason === 'source-changed') return conditionFailed(at, 'ifSourceMatch');
-  if (reason === 'link') return linkRefused(at);
-  return new StorageFault({
-    code: 'unimplemented',
-    message: `${JSON.stringify(at)} would be both a file and a folder, which a disk cannot hold: choose another key`,
-    details: { capability: 'nestedKeys' },
-  });
-}
-
-/** A folder is reached through a symbolic link below the root. */
-export function linkRefused(folder: string): StorageFault {
-  return new StorageFault({
-    code: 'permission-denied',
-    message: `${folder} is a symbolic link, which could lead out of the storage: replace it with a folder`,
-  });
-}
-
-function errorOf({
+function failureOf({
   message,
   code,
   syscall,
@@ -139,6 +136,5 @@ function errorOf({
   applied,
 }: NonNullable<ChangeAnswer['failure']>): Error {
   const error = Object.assign(new Error(message), { code, syscall, path: file });
-  if (applied === undefined) return error;
-  return new StorageFault({ code: 'data-loss', outcome: 'applied', message: applied }, error);
+  return applied === undefined ? error : unfinished(applied, error);
 }

@@ -3,24 +3,31 @@
 import { parentPort, workerData } from 'node:worker_threads';
 
 import type { ChangeAnswer, ChangeRequest } from './change-thread.ts';
-import { Changes, type ChangesOptions, RefusedChange, UnfinishedChange } from './changes.ts';
+import {
+  Changes,
+  type ChangesOptions,
+  type Placed,
+  RefusedChange,
+  UnfinishedChange,
+} from './changes.ts';
 
 // Both are set by ChangeThread, which alone starts this.
 const changes = new Changes(workerData as ChangesOptions);
 const port = parentPort;
 
-port?.on('message', ({ id, change }: ChangeRequest) => {
-  port.postMessage(answerOf(id, () => changes.make(change)));
+port?.on('message', ({ id, change, after }: ChangeRequest) => {
+  const end = endOf(() => changes.make(change, after));
+  port.postMessage({ id, latest: changes.latest, ...end } satisfies ChangeAnswer);
 });
 
-function answerOf(id: number, make: () => NonNullable<ChangeAnswer['placed']>): ChangeAnswer {
+function endOf(make: () => Placed): Omit<ChangeAnswer, 'id' | 'latest'> {
   try {
-    return { id, placed: make() };
+    return { placed: make() };
   } catch (error) {
-    if (error instanceof RefusedChange) return { id, refusal: error.refusal };
+    if (error instanceof RefusedChange) return { refusal: error.refusal };
     if (error instanceof UnfinishedChange)
-      return { id, failure: { ...failureOf(error.cause), applied: error.message } };
-    return { id, failure: failureOf(error) };
+      return { failure: { ...failureOf(error.cause), applied: error.message } };
+    return { failure: failureOf(error) };
   }
 }
 

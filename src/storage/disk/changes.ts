@@ -104,20 +104,29 @@ const folderAttempts = 10;
 
 /**
  * Makes changes in the tree, each in one go of blocking calls: within one process they take turns, and no other change of it comes
- * between a condition and its write. For a thread of its own, where blocking blocks nobody.
+ * between a condition and its write.
  */
 export class Changes {
   readonly #paths: DiskPaths;
   readonly #sync: boolean;
   #latest = 0;
 
+  /** The greatest version of all puts. */
+  get latest(): number {
+    return this.#latest;
+  }
+
   constructor({ directory, reserved, sync }: ChangesOptions) {
     this.#paths = new DiskPaths(directory, reserved);
     this.#sync = sync;
   }
 
-  /** Throws {@link RefusedChange}, {@link UnfinishedChange}, or what the operating system refuses: then nothing was changed. */
-  make(change: Change): Placed {
+  /**
+   * Makes a change; a put under a version that is greater than `after`. Throws {@link RefusedChange}, {@link UnfinishedChange}, or what
+   * the operating system refuses: then nothing was changed.
+   */
+  make(change: Change, after: number): Placed {
+    this.#latest = Math.max(this.#latest, after);
     if (change.kind === 'put') return this.#put(change);
     if (change.kind === 'move') return this.#move(change);
     return this.#delete(change);

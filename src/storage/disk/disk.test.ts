@@ -289,6 +289,20 @@ describe('disk storage › several processes', () => {
 });
 
 describe('disk storage › what the file system refuses', () => {
+  it('however many small puts follow each other, the event loop turns between them', async () => {
+    await files.put('first', 'x');
+    let turns = 0;
+    let isOver = false;
+    const turn = (): void => {
+      turns += 1;
+      if (!isOver) setImmediate(turn);
+    };
+    setImmediate(turn);
+    for (let index = 0; index < 1000; index += 1) await files.put(`file-${index % 10}`, 'x');
+    isOver = true;
+    expect(turns).toBeGreaterThan(5);
+  });
+
   it('a directory below a file says so', async () => {
     await writeFile(path.join(directory, 'file'), '');
     const below = diskStorage({ directory: path.join(directory, 'file/below') });

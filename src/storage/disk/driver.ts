@@ -35,7 +35,7 @@ import {
   statOpenFile,
   statPath,
 } from './calls.ts';
-import { ChangeThread } from './change-thread.ts';
+import { ChangeMaker } from './change-maker.ts';
 import type { Change, Placed } from './changes.ts';
 import { etagOf, type Facts, modificationTime, versionOf, writtenAt } from './facts.ts';
 import { FileChunks } from './file-chunks.ts';
@@ -78,8 +78,8 @@ const capabilities = {
 const wholeBytes = 64 * 1024;
 
 /**
- * Files in a folder, at their keys. Reading goes through Node's own threads; all changes of the tree are made by one thread, one after
- * another (see {@link ChangeThread}).
+ * Files in a folder, at their keys. Reading goes through Node's own threads; the changes of the tree are made one after another (see
+ * {@link ChangeMaker}).
  */
 export class DiskStorageDriver implements StorageDriver {
   readonly adapter = 'disk';
@@ -91,7 +91,7 @@ export class DiskStorageDriver implements StorageDriver {
   readonly #folders: Folders;
   readonly #facts: KnownFacts;
   readonly #listing: Listing;
-  readonly #changes: ChangeThread;
+  readonly #changes: ChangeMaker;
   readonly #clock: Clock;
   readonly #sync: boolean;
 
@@ -101,7 +101,7 @@ export class DiskStorageDriver implements StorageDriver {
     this.#folders = new Folders(this.#paths);
     this.#facts = new KnownFacts(this.#paths);
     this.#listing = new Listing(this.#paths.root);
-    this.#changes = new ChangeThread({
+    this.#changes = new ChangeMaker({
       directory: this.#paths.root,
       reserved: reservedSegment,
       sync,
@@ -164,6 +164,7 @@ export class DiskStorageDriver implements StorageDriver {
       });
     }
     await this.#checkTimes();
+    await this.#changes.start();
     await removeRemains(this.#paths, Date.now());
   }
 
@@ -178,7 +179,7 @@ export class DiskStorageDriver implements StorageDriver {
     signal?: AbortSignal,
   ): Promise<FileInfo> {
     await this.#folders.check(this.#paths.file(key));
-    const temp = path.join(this.#paths.temp, randomUUID());
+    const temp = this.#paths.temp + path.sep + randomUUID();
     const isWhole = body instanceof Uint8Array && body.byteLength <= wholeBytes;
     try {
       if (!isWhole) await writeTempFile(temp, body, { sync: this.#sync, signal });

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 
 import { ifThere, statPath } from './calls.ts';
-import { linkRefused } from './change-thread.ts';
+import { linkRefused } from './change-errors.ts';
 import type { DiskPaths } from './paths.ts';
 
 const rememberedFolders = 10_000;

@@ -12,9 +12,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { makeBucket, type TestBucket } from '../../../test/services/buckets.ts';
 import { sharedServer } from '../../../test/services/servers.ts';
 import { service } from '../../../test/services/services.ts';
-import type { FileStorage } from '../storage.ts';
 import { mebibyte, mebibytes } from '../../../test/storage/content.ts';
 import { failureOf } from '../../../test/support/failure.ts';
+import type { FileStorage } from '../storage.ts';
 import { s3Storage, type S3StorageDriver } from './index.ts';
 
 const { missing } = await service('s3');

@@ -198,7 +198,7 @@ const target: FaultTarget<FileStorage<S3StorageDriver>> = {
       credentials: { accessKeyId: 'key', secretAccessKey: 'canary-secret' },
       policy: noPolicy,
     }),
-  secret: 'canary-secret',
+  secret: 'canary',
   path: '/b/a',
   refusal: (status, code, headers) => (_request, response) => {
     response.writeHead(status, { 'content-type': 'application/xml', ...headers });
