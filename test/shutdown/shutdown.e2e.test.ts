@@ -18,6 +18,7 @@ const sets: readonly (readonly [ServerName, readonly string[]])[] = [
   ['redis', ['QUEUE_URL']],
   ['directus', ['DIRECTUS_URL', 'DIRECTUS_EMAIL', 'DIRECTUS_PASSWORD']],
   ['s3', ['STORAGE_URL', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY']],
+  ['azurite', ['STORAGE_URL', 'AZURE_STORAGE_CONNECTION_STRING']],
   ['smtp', ['MAIL_URL', 'NODE_EXTRA_CA_CERTS']],
 ];
 
