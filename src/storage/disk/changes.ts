@@ -111,14 +111,14 @@ export class Changes {
   readonly #sync: boolean;
   #latest = 0;
 
-  /** The greatest version of all puts. */
-  get latest(): number {
-    return this.#latest;
-  }
-
   constructor({ directory, reserved, sync }: ChangesOptions) {
     this.#paths = new DiskPaths(directory, reserved);
     this.#sync = sync;
+  }
+
+  /** The greatest version of all puts. */
+  get latest(): number {
+    return this.#latest;
   }
 
   /**
