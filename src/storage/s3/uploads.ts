@@ -130,8 +130,12 @@ export class S3Uploads implements DriverUploads {
   ): Promise<FileInfo> {
     const name = nameOf(key, state);
     const { staged } = name;
-    const isJoined = staged !== undefined && parts.every(({ etag }) => etag === undefined);
-    if (!isJoined) await this.#join(key, name, parts, signal);
+    try {
+      await this.#join(key, name, parts, signal);
+    } catch (error) {
+      const isJoined = staged && (await this.#stageSize(staged, signal)) !== undefined;
+      if (!isJoined) throw error;
+    }
     if (!staged) return await this.#target.head(key, signal);
     const info = await this.#target.transfer(staged.stage, key, staged, signal);
     // Should this fail, the bucket's lifecycle rule clears up.
