@@ -8,7 +8,7 @@ import type { Change, ChangesOptions, Placed, Refusal } from './changes.ts';
 export interface ChangeRequest {
   readonly id: number;
   readonly change: Change;
-  /** The latest version that was put by others than the thread. */
+  /** The latest version that was put by others, or by a thread before this one. */
   readonly after: number;
 }
 
@@ -67,11 +67,12 @@ export class ChangeThread {
     const worker = (this.#worker ??= this.#start());
     this.#lastId += 1;
     const id = this.#lastId;
+    const request: ChangeRequest = { id, change, after: Math.max(after, this.#latest) };
     return await new Promise((resolve, reject) => {
       if (this.#waiting.size === 0) worker.ref();
       this.#waiting.set(id, { resolve, reject });
       // eslint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
-      worker.postMessage({ id, change, after } satisfies ChangeRequest);
+      worker.postMessage(request);
     });
   }
 
