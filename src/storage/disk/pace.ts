@@ -1,8 +1,8 @@
 // Some fifty changes of small files on a quick disk.
-const turnMs = 4;
+const mostOfTurnMs = 4;
 // In these two, up to three tenths of a millisecond for each call: three times what handing it to a thread costs.
 const callsOfSpan = 32;
-const spanMs = 10;
+const mostOfSpanMs = 10;
 // At most one part in so many of all time is spent on slow calls.
 const restFactor = 500;
 
@@ -23,7 +23,7 @@ export class Pace {
   }
 
   mayBlock(): boolean {
-    return this.#turnMs < turnMs && this.#now() >= this.#restsUntil;
+    return this.#turnMs < mostOfTurnMs && this.#now() >= this.#restsUntil;
   }
 
   /** Makes blocking calls, and counts how long they take. */
@@ -44,8 +44,8 @@ export class Pace {
     this.#turnMs += ended - begun;
     this.#spanMs += ended - begun;
     this.#spanCalls += 1;
-    if (this.#spanMs > spanMs) this.#restsUntil = ended + this.#spanMs * restFactor;
-    if (this.#spanMs <= spanMs && this.#spanCalls < callsOfSpan) return;
+    if (this.#spanMs > mostOfSpanMs) this.#restsUntil = ended + this.#spanMs * restFactor;
+    if (this.#spanMs <= mostOfSpanMs && this.#spanCalls < callsOfSpan) return;
     this.#spanMs = 0;
     this.#spanCalls = 0;
   }
